@@ -2,6 +2,7 @@
 #ifndef TORC_H
 #define TORC_H
 
-#include <torc/base.h> /* torc_fn, attributes, errors, version                 */
+#include <torc/base.h>  /* torc_fn, attributes, errors, version                 */
+#include <torc/probe.h> /* what the kernel offers                               */
 
 #endif
