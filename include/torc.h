@@ -2,7 +2,21 @@
 #ifndef TORC_H
 #define TORC_H
 
-#include <torc/base.h>  /* torc_fn, attributes, errors, version                 */
-#include <torc/probe.h> /* what the kernel offers                               */
+#include <torc/base.h>           /* torc_fn, attributes, errors, version                 */
+#include <torc/time.h>           /* torc_ns, torc_now, torc_in, torc_sleep               */
+#include <torc/interval.h>       /* every so often, without drift                        */
+#include <torc/timer.h>          /* instants that move while fibers wait for them        */
+#include <torc/wall_clock.h>     /* the time of day, which may be set                    */
+#include <torc/scope.h>          /* lifetimes: open, go, give, cancel, join              */
+#include <torc/value.h>          /* values that everything in a scope inherits           */
+#include <torc/local.h>          /* variables of which each fiber has its own            */
+#include <torc/fiber.h>          /* names of fibers, and who is there                    */
+#include <torc/queue.h>          /* task queues: shares, latency; when to yield          */
+#include <torc/deadline_queue.h> /* task queues whose work is to be done in time         */
+#include <torc/sync.h>           /* fibers that wait for each other                      */
+#include <torc/watchdog.h>       /* fibers that run for too long, reported               */
+#include <torc/choose.h>         /* the first of several things                          */
+#include <torc/async.h>          /* any fd, made awaitable                               */
+#include <torc/probe.h>          /* what the kernel offers                               */
 
 #endif
