@@ -17,6 +17,8 @@
 #include <torc/watchdog.h>       /* fibers that run for too long, reported               */
 #include <torc/choose.h>         /* the first of several things                          */
 #include <torc/async.h>          /* any fd, made awaitable                               */
+#include <torc/buffer.h>         /* memory for direct I/O                                */
+#include <torc/device.h>         /* sharing a device between task queues                 */
 #include <torc/probe.h>          /* what the kernel offers                               */
 
 #endif
