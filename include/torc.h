@@ -14,6 +14,9 @@
 #include <torc/queue.h>          /* task queues: shares, latency; when to yield          */
 #include <torc/deadline_queue.h> /* task queues whose work is to be done in time         */
 #include <torc/sync.h>           /* fibers that wait for each other                      */
+#include <torc/run.h>            /* executors: torc_run, statistics                      */
+#include <torc/cores.h>          /* one executor per core, calls between them            */
+#include <torc/blocking.h>       /* calls that block, on threads of their own            */
 #include <torc/watchdog.h>       /* fibers that run for too long, reported               */
 #include <torc/choose.h>         /* the first of several things                          */
 #include <torc/async.h>          /* any fd, made awaitable                               */
