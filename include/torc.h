@@ -16,6 +16,8 @@
 #include <torc/sync.h>           /* fibers that wait for each other                      */
 #include <torc/run.h>            /* executors: torc_run, statistics                      */
 #include <torc/cores.h>          /* one executor per core, calls between them            */
+#include <torc/lane.h>           /* bounded channels between cores                       */
+#include <torc/mesh.h>           /* channels from every core to every core               */
 #include <torc/blocking.h>       /* calls that block, on threads of their own            */
 #include <torc/watchdog.h>       /* fibers that run for too long, reported               */
 #include <torc/choose.h>         /* the first of several things                          */
