@@ -14,6 +14,7 @@
 #include <torc/queue.h>          /* task queues: shares, latency; when to yield          */
 #include <torc/deadline_queue.h> /* task queues whose work is to be done in time         */
 #include <torc/sync.h>           /* fibers that wait for each other                      */
+#include <torc/shared_event.h>   /* the same between cores and plain threads             */
 #include <torc/run.h>            /* executors: torc_run, statistics                      */
 #include <torc/cores.h>          /* one executor per core, calls between them            */
 #include <torc/lane.h>           /* bounded channels between cores                       */
