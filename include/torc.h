@@ -22,6 +22,9 @@
 #include <torc/blocking.h>       /* calls that block, on threads of their own            */
 #include <torc/watchdog.h>       /* fibers that run for too long, reported               */
 #include <torc/choose.h>         /* the first of several things                          */
+#include <torc/chan.h>           /* channels between fibers of one core                  */
+#include <torc/broadcast.h>      /* one to many                                          */
+#include <torc/latest.h>         /* a value that changes, and who watches it             */
 #include <torc/async.h>          /* any fd, made awaitable                               */
 #include <torc/buffer.h>         /* memory for direct I/O                                */
 #include <torc/device.h>         /* sharing a device between task queues                 */
