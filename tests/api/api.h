@@ -191,6 +191,55 @@ static inline void assert_exit(const struct outcome *outcome, int status)
 
 /* --- sockets --------------------------------------------------------------------------------- */
 
+/* A listener of torc's on a free loopback port, and its address as text. */
+static inline void listen_here(struct torc_listener *listener, char text[TORC_ADDR_TEXT],
+                               const struct torc_listen_options *options)
+{
+	struct torc_addr addr;
+
+	ck_assert_int_eq(torc_tcp_listen(listener, "127.0.0.1:0", options), 0);
+	ck_assert_int_eq(torc_listener_addr(listener, &addr), 0);
+	ck_assert_int_gt(torc_addr_port(&addr), 0);
+	ck_assert_int_gt(torc_addr_format(&addr, text, TORC_ADDR_TEXT), 0);
+}
+
+/* Two connected streams of torc's, in a fiber. */
+static inline void stream_pair(struct torc_stream *a, struct torc_stream *b)
+{
+	struct torc_listener listener;
+	char text[TORC_ADDR_TEXT];
+
+	listen_here(&listener, text, NULL);
+	ck_assert_int_eq(torc_tcp_connect(a, text), 0);
+	ck_assert_int_eq(torc_listener_accept(&listener, b), 0);
+	ck_assert_int_eq(torc_listener_close(&listener), 0);
+}
+
+/* A blocking TCP socket of libc's, connected to a listener. */
+static inline int plain_connect(const struct torc_listener *listener)
+{
+	struct torc_addr addr;
+	int fd;
+
+	ck_assert_int_eq(torc_listener_addr(listener, &addr), 0);
+	fd = socket(addr.sockaddr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_msg(connect(fd, (struct sockaddr *)&addr.sockaddr, addr.len) == 0, "connect: %s", strerror(errno));
+	return fd;
+}
+
+/* A stream of torc's whose peer is a plain blocking socket. */
+static inline void stream_and_plain(struct torc_stream *stream, int *plain)
+{
+	struct torc_listener listener;
+	char text[TORC_ADDR_TEXT];
+
+	listen_here(&listener, text, NULL);
+	*plain = plain_connect(&listener);
+	ck_assert_int_eq(torc_listener_accept(&listener, stream), 0);
+	ck_assert_int_eq(torc_listener_close(&listener), 0);
+}
+
 /* Close with a reset instead of a FIN. */
 static inline void plain_reset(int fd)
 {
