@@ -27,6 +27,8 @@
 #include <torc/latest.h>         /* a value that changes, and who watches it             */
 #include <torc/async.h>          /* any fd, made awaitable                               */
 #include <torc/buffer.h>         /* memory for direct I/O                                */
+#include <torc/file.h>           /* files                                                */
+#include <torc/dir.h>            /* directories, names in them                           */
 #include <torc/addr.h>           /* addresses, as text and as sockaddr                   */
 #include <torc/stream.h>         /* listeners and streams                                */
 #include <torc/tcp.h>            /* TCP: listen, connect, options                        */
