@@ -28,6 +28,10 @@
 #include <torc/async.h>          /* any fd, made awaitable                               */
 #include <torc/buffer.h>         /* memory for direct I/O                                */
 #include <torc/file.h>           /* files                                                */
+#include <torc/file_reader.h>    /* a file read ahead, from one end to the other         */
+#include <torc/file_writer.h>    /* a file written behind                                */
+#include <torc/read_many.h>      /* many ranges of a file                                */
+#include <torc/immutable.h>      /* files that are written once                          */
 #include <torc/dir.h>            /* directories, names in them                           */
 #include <torc/addr.h>           /* addresses, as text and as sockaddr                   */
 #include <torc/stream.h>         /* listeners and streams                                */
