@@ -35,6 +35,11 @@
 #include <torc/dir.h>            /* directories, names in them                           */
 #include <torc/addr.h>           /* addresses, as text and as sockaddr                   */
 #include <torc/stream.h>         /* listeners and streams                                */
+#include <torc/pipe.h>           /* pipes; stdin, stdout, stderr                         */
+#include <torc/lines.h>          /* lines and records from a stream                      */
+#include <torc/signal.h>         /* signals as events                                    */
+#include <torc/process.h>        /* other programs as children                           */
+#include <torc/watch.h>          /* what happens to files                                */
 #include <torc/tcp.h>            /* TCP: listen, connect, options                        */
 #include <torc/device.h>         /* sharing a device between task queues                 */
 #include <torc/probe.h>          /* what the kernel offers                               */
