@@ -41,6 +41,7 @@
 #include <torc/process.h>        /* other programs as children                           */
 #include <torc/watch.h>          /* what happens to files                                */
 #include <torc/tcp.h>            /* TCP: listen, connect, options                        */
+#include <torc/supervise.h>      /* children that are started again when they fail       */
 #include <torc/device.h>         /* sharing a device between task queues                 */
 #include <torc/probe.h>          /* what the kernel offers                               */
 
