@@ -3,6 +3,9 @@
 
 #include "harness.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 struct options {
 	size_t size;
 	int a, b;
@@ -34,15 +37,12 @@ TEST(none_is_all_defaults)
 
 TEST(what_an_older_caller_did_not_know_is_zero)
 {
-	struct {
-		size_t size;
-		int a;
-	} *given = malloc(offsetof(struct options, b)); /* its end is the end of the memory */
+	const struct options known = { .size = offsetof(struct options, b), .a = 4 };
+	void *given = malloc(known.size); /* its end is the end of the memory */
 	struct options whole;
 
-	given->size = offsetof(struct options, b);
-	given->a = 4;
-	ck_assert_ptr_eq(take((const void *)given, &whole), &whole);
+	memcpy(given, &known, known.size);
+	ck_assert_ptr_eq(take(given, &whole), &whole);
 	ck_assert_uint_eq(whole.size, sizeof whole);
 	ck_assert_int_eq(whole.a, 4);
 	ck_assert_int_eq(whole.b, 0);
