@@ -75,18 +75,20 @@ static int make_file(struct job *job, const char *directory)
 {
 	static const struct torc_cores_options alone = { .size = sizeof alone, .count = 1, .stop_on_signals = true };
 	char *path;
-	int fd, r;
+	int r;
 
 	if (asprintf(&path, "%s/torc-iobench-XXXXXX", directory) < 0)
 		return complain(directory, -ENOMEM);
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0) {
+	job->fd = mkostemp(path, O_CLOEXEC);
+	if (job->fd < 0) {
 		r = complain(directory, -errno);
 		free(path);
 		return r;
 	}
-	close(fd);
-	job->path = path;
+	unlink(path); /* from here on it goes when this process does, whatever ends it */
+	free(path);
+	snprintf(job->made, sizeof job->made, "/proc/self/fd/%d", job->fd);
+	job->path = job->made;
 	job->blocks = (job->options->file_size ? job->options->file_size : FILE_SIZE) / job->options->block;
 	r = torc_cores_run(&alone, fill_main, job);
 	if (r < 0)
@@ -126,6 +128,7 @@ int job_open(struct job *job, const struct options *options)
 
 	memset(job, 0, sizeof *job);
 	job->options = options;
+	job->path = options->target;
 	if (stat(options->target, &found) < 0)
 		return complain(options->target, -errno);
 	if (S_ISDIR(found.st_mode))
@@ -139,9 +142,8 @@ int job_open(struct job *job, const struct options *options)
 
 void job_close(struct job *job)
 {
-	if (job->path)
-		unlink(job->path);
-	free((char *)job->path);
+	if (job->path == job->made)
+		close(job->fd);
 	free(job->shares);
 	job->path = NULL;
 	job->shares = NULL;
@@ -244,8 +246,7 @@ static int work_all(struct job *job, struct share *share)
 static int open_file(struct job *job, struct share *share)
 {
 	const struct options *options = job->options;
-	const char *path = job->path ? job->path : options->target;
-	int r = torc_file_open(&share->file, path,
+	int r = torc_file_open(&share->file, job->path,
 	                       TORC_OPTIONS(torc_file_options, .flags = options->write ? O_RDWR : O_RDONLY,
 	                                    .direct = !options->buffered, .dsync = options->dsync));
 
@@ -301,7 +302,7 @@ int job_run(struct job *job)
 	job->took = torc_now() - job->began;
 	if (r == -EINVAL && options->cores > 1 && done_so_far(job) == 0)
 		fprintf(stderr, "torc-iobench: are there %u CPUs?\n", options->cores);
-	return r < 0 ? complain(job->path ? job->path : options->target, r) : 0;
+	return r < 0 ? complain(options->target, r) : 0;
 }
 
 struct histogram *job_latencies(const struct job *job)

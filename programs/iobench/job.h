@@ -20,9 +20,11 @@ struct share {
 
 struct job {
 	const struct options *options;
-	const char *path;
-	uint64_t blocks; /* of the file that are used */
-	bool direct;     /* was it granted? */
+	const char *path; /* of the file: the target, or */
+	char made[32];    /* what was made in the target, a directory, and has no name any more */
+	int fd;           /* of that */
+	uint64_t blocks;  /* of the file that are used */
+	bool direct;      /* was it granted? */
 	struct share *shares;
 	torc_ns began, until, took;
 	uint64_t most; /* requests of each core; 0: no end but that of the time */
@@ -34,7 +36,7 @@ int job_open(struct job *job, const struct options *options);
 /* Do it. 0, or -errno, explained; -ECANCELED after a signal. */
 int job_run(struct job *job);
 
-/* Remove what was made. */
+/* Lets go of what was made. */
 void job_close(struct job *job);
 
 struct histogram *job_latencies(const struct job *job); /* of all cores, to be freed; NULL: no memory */

@@ -73,7 +73,7 @@ TEST(pipeline_loses_nothing)
 
 /* With a client that waits for its answer, and one that has asked for nothing. Did it go as it should? On a busy machine
  * the signal may come before the word was read or who is idle was accepted, who is reset then; or the answer too late. */
-static bool stops_while_busy(char *work_ms, int signal, const char *answer, const char *text)
+static bool stops_while_busy(char *work_ms, int signal, const char *answer, const char *text, int patience_ms)
 {
 	struct example example;
 	int port, busy, idle;
@@ -85,7 +85,8 @@ static bool stops_while_busy(char *work_ms, int signal, const char *answer, cons
 	idle = connect_to(port);
 	busy = connect_to(port);
 	say(busy, "word");
-	usleep(200000);
+	example_await_handler(&example, signal);
+	usleep((useconds_t)patience_ms * 1000);
 	ck_assert_int_eq(kill(example.pid, signal), 0);
 	ended = recv(idle, got, 1, 0) == 0;
 	read_rest(busy, got, sizeof got);
@@ -96,8 +97,8 @@ static bool stops_while_busy(char *work_ms, int signal, const char *answer, cons
 
 static void assert_stops(char *work_ms, int signal, const char *answer, const char *text)
 {
-	for (int attempt = 0; attempt < 20; attempt++)
-		if (stops_while_busy(work_ms, signal, answer, text))
+	for (int attempt = 1; attempt <= 20; attempt++)
+		if (stops_while_busy(work_ms, signal, answer, text, 100 * attempt))
 			return;
 	ck_abort_msg("it never stopped as it should");
 }

@@ -115,6 +115,24 @@ static inline int example_port(struct example *example)
 	return atoi(line + len - 1);
 }
 
+/* Wait until a signal would be caught: what a program does about one it sets up as it starts, at its own pace. */
+static inline void example_await_handler(struct example *example, int signal)
+{
+	unsigned long long caught = 0;
+	char path[40], line[200];
+
+	snprintf(path, sizeof path, "/proc/%d/status", example->pid);
+	while (!(caught >> (signal - 1) & 1)) {
+		FILE *status = fopen(path, "re");
+
+		ck_assert_ptr_nonnull(status);
+		while (fgets(line, sizeof line, status) && sscanf(line, "SigCgt: %llx", &caught) != 1)
+			;
+		fclose(status);
+		usleep(1000);
+	}
+}
+
 /* A blocking connection to a port of this host. */
 static inline int connect_to(int port)
 {

@@ -1,10 +1,9 @@
 /* torc-iobench as users run it: its table, its JSON, its pictures, its errors; what it made is gone afterwards. */
 #include "example.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -254,25 +253,28 @@ TEST(no_file_of_yours_is_overwritten_unasked)
 	end();
 }
 
-TEST(a_signal_ends_it_and_its_file_goes)
+/* Whatever it does just then: filling its file, reading it, or going from the one to the other. */
+static void nothing_is_left_after(int signal, useconds_t delay)
 {
 	struct example example;
+	int status;
 
 	begin();
 	example_start(&example, (char *[]){ program, quiet, small, "--time=1000", home, NULL });
-	for (int i = 0; i < 100; i++) { /* until its file is there, and a little longer */
-		DIR *dir = opendir(home);
-		int entries = 0;
-
-		while (dir && readdir(dir))
-			entries++;
-		closedir(dir);
-		usleep(20000);
-		if (entries > 2)
-			break;
-	}
-	usleep(200000);
-	ck_assert_int_eq(kill(example.pid, SIGINT), 0);
-	ck_assert_int_eq(example_end(&example), 1);
+	example_await_handler(&example, SIGINT);
+	usleep(delay);
+	ck_assert_int_eq(kill(example.pid, signal), 0);
+	ck_assert_int_eq(waitpid(example.pid, &status, 0), example.pid);
+	ck_assert_msg(WIFSIGNALED(status) ? WTERMSIG(status) == signal : WEXITSTATUS(status) == 1, "%x", status);
+	close(example.out);
+	close(example.err);
 	end();
+}
+
+TEST(a_signal_ends_it_and_its_file_goes)
+{
+	for (int i = 0; i < 8; i++) {
+		nothing_is_left_after(SIGINT, (useconds_t)i * 40000);
+		nothing_is_left_after(SIGKILL, (useconds_t)i * 40000);
+	}
 }
