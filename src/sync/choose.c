@@ -7,6 +7,7 @@
 
 /* In the chooser's frame, for arms that need it. */
 enum { ROOM = 4096, ALIGNMENT = 16 };
+enum { FEW = 16 }; /* hexadecimal digits of 64 bits */
 
 static __thread uint64_t random_state __attribute__((tls_model("initial-exec")));
 
@@ -73,25 +74,11 @@ struct torc_case torc_case_default(void)
 
 /* --- choosing -------------------------------------------------------------------------------- */
 
-/* In which order the cases are tried, different from call to call: that of a linear congruential generator, which visits
- * each number below a power of two once (Hull & Dobell, 1962). */
-struct order {
-	size_t at, step, mask;
-};
-
-static inline struct order order_begin(size_t count)
+/* A number below `limit`, each as likely; 0 below 0. The upper half of a linear congruential generator's state. */
+static inline size_t chance_below(size_t limit)
 {
-	uint64_t chance = random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	size_t mask = SIZE_MAX >> __builtin_clzl(count | 1);
-
-	if ((count & (count - 1)) == 0) /* a power of two */
-		mask >>= 1;
-	return (struct order){ (chance >> 40) & mask, chance >> 48 | 1, mask };
-}
-
-static inline void order_next(struct order *order)
-{
-	order->at = (order->at * 5 + order->step) & order->mask;
+	random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (random_state >> 32) * limit >> 32;
 }
 
 static inline int try_at(struct arm *arms, size_t count, size_t at)
@@ -164,18 +151,43 @@ static int wait_for_first(struct executor *executor, struct arm *arms, size_t co
 	return room <= ROOM ? park_in_frame(executor, arms, count) : park_on_heap(executor, arms, count, room);
 }
 
-/* The first in order could not happen. */
-static __attribute__((noinline)) int try_others(struct executor *executor, struct arm *arms, size_t count,
-                                                struct order order)
+/* The others than `first` in any order, each as likely: what was not tried yet stands in a number's digits. */
+static int try_few(struct arm *arms, size_t count, size_t first)
 {
-	for (size_t visits = 0; visits < order.mask; visits++) {
-		int r;
+	uint64_t digits = UINT64_C(0xfedcba9876543210);
+	int r = -EAGAIN;
 
-		order_next(&order);
-		r = try_at(arms, count, order.at);
-		if (r != -EAGAIN)
-			return r;
+	for (size_t at = first, left = count; r == -EAGAIN && left > 1;) {
+		uint64_t last = digits >> 4 * --left & 15, chosen = digits >> 4 * at & 15;
+
+		digits ^= (last ^ chosen) << 4 * at;
+		at = chance_below(left);
+		r = try_at(arms, count, digits >> 4 * at & 15);
 	}
+	return r;
+}
+
+/* In one of many orders: that of a linear congruential generator, which visits each number below a power of two once
+ * (Hull & Dobell, 1962). */
+static int try_many(struct arm *arms, size_t count, size_t first)
+{
+	size_t step = chance_below(UINT32_MAX) | 1, mask = SIZE_MAX >> __builtin_clzl(count - 1);
+	int r = -EAGAIN;
+
+	for (size_t at = first, visits = 0; r == -EAGAIN && visits < mask; visits++) {
+		at = (at * 5 + step) & mask;
+		r = try_at(arms, count, at);
+	}
+	return r;
+}
+
+/* The first to be tried could not happen. */
+static __attribute__((noinline)) int try_others(struct executor *executor, struct arm *arms, size_t count, size_t first)
+{
+	int r = count <= FEW ? try_few(arms, count, first) : try_many(arms, count, first);
+
+	if (r != -EAGAIN)
+		return r;
 	for (size_t i = 0; i < count; i++)
 		if (arms[i].waitable == &otherwise) {
 			arms[i].result = 0;
@@ -189,12 +201,12 @@ int torc_choose(struct torc_case *cases, size_t count)
 	struct executor *executor = executor_in_fiber(__func__);
 	struct arm *arms = (struct arm *)(void *)cases;
 	int r = scope_refuses(executor->running);
-	struct order order;
+	size_t first;
 
 	MISUSE(count > INT_MAX, "more cases than an int counts");
 	if (unlikely(r))
 		return r;
-	order = order_begin(count);
-	r = try_at(arms, count, order.at);
-	return r != -EAGAIN ? r : try_others(executor, arms, count, order);
+	first = chance_below(count);
+	r = try_at(arms, count, first);
+	return r != -EAGAIN ? r : try_others(executor, arms, count, first);
 }

@@ -105,6 +105,32 @@ TEST_IN_FIBER(ready_ones_are_picked_evenly)
 	}
 }
 
+/* Whatever of them is ready, and however many there are beside. The sequence of picks is the same in each run. */
+TEST_IN_FIBER(of_any_few_each_is_picked_as_often)
+{
+	enum { MOST = 6, ROUNDS = 1000 };
+
+	for (unsigned count = 1; count <= MOST; count++) {
+		for (unsigned ready = 1; ready < 1u << count; ready++) {
+			struct torc_event events[MOST] = { 0 };
+			struct torc_case cases[MOST];
+			int picked[MOST] = { 0 }, among = __builtin_popcount(ready);
+
+			for (unsigned i = 0; i < count; i++) {
+				cases[i] = torc_case_event(&events[i]);
+				if (ready & 1u << i)
+					torc_event_set(&events[i]);
+			}
+			for (int i = 0; i < among * ROUNDS; i++)
+				picked[torc_choose(cases, count)]++;
+			for (unsigned i = 0; i < count; i++) {
+				ck_assert_int_ge(picked[i], ready & 1u << i ? ROUNDS * 85 / 100 : 0);
+				ck_assert_int_le(picked[i], ready & 1u << i ? ROUNDS * 115 / 100 : 0);
+			}
+		}
+	}
+}
+
 TEST_IN_FIBER(neighbours_among_many_are_picked_evenly)
 {
 	enum { CASES = 300, ROUNDS = 4000 };
