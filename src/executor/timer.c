@@ -53,6 +53,14 @@ static void aim(struct executor *executor, const struct arm *arm)
 		timers_remove(&executor->reactor.timers, &due->timer);
 }
 
+static void check_core(const struct movable *movable, const struct executor *executor, const char *function)
+{
+	const struct arm *first = movable->arms.first;
+
+	if (unlikely(first && first->choice->wait.fiber->scope->executor != executor))
+		panic(function, "fibers of another core wait for the timer");
+}
+
 static void arm_timer(struct arm *arm)
 {
 	struct movable *movable = arm->object;
@@ -70,7 +78,13 @@ static void disarm_timer(struct arm *arm)
 	arms_remove(&((struct movable *)arm->object)->arms, arm);
 }
 
-static const struct waitable timer_comes = { try_timer, arm_timer, disarm_timer, .room = sizeof(struct due),
+static void arm_case(struct arm *arm)
+{
+	check_core(arm->object, executor_self, "torc_choose");
+	arm_timer(arm);
+}
+
+static const struct waitable timer_comes = { try_timer, arm_case, disarm_timer, .room = sizeof(struct due),
 	                                     .what = "a timer" };
 
 static int wait_for(struct executor *executor, struct movable *movable)
@@ -81,6 +95,7 @@ static int wait_for(struct executor *executor, struct movable *movable)
 
 	if (scope_refuses(executor->running))
 		return scope_refuses(executor->running);
+	check_core(movable, executor, "torc_timer_wait");
 	choice_init(&choice, executor, &arm, 1, timer_comes.what);
 	arm_timer(&arm);
 	wait_park(executor, &choice.wait);
@@ -92,12 +107,10 @@ void torc_timer_set(struct torc_timer *timer, torc_ns instant)
 	struct executor *executor = executor_in_fiber(__func__);
 	struct movable *movable = (struct movable *)timer;
 
+	check_core(movable, executor, __func__);
 	movable->instant = instant;
-	for (const struct arm *arm = movable->arms.first; arm; arm = arm->next) {
-		MISUSE(arm->choice->wait.fiber->scope->executor != executor,
-		       "fibers of another core wait for the timer");
+	for (const struct arm *arm = movable->arms.first; arm; arm = arm->next)
 		aim(executor, arm);
-	}
 }
 
 torc_ns torc_timer_instant(const struct torc_timer *timer)

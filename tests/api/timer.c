@@ -251,6 +251,38 @@ DEATH(another_core_may_not_set_it, "torc_timer_set: fibers of another core wait 
 		abort();
 }
 
+static int wait_on_both(void *arg)
+{
+	if (torc_core() == 1 && torc_sleep(SOON) < 0) /* not both at once: neither would see the other */
+		abort();
+	return torc_timer_wait(arg);
+}
+
+DEATH(another_core_may_not_wait_for_it, "torc_timer_wait: fibers of another core wait for the timer")
+{
+	struct torc_timer timer = { 0 };
+
+	if (torc_cores_run(TORC_OPTIONS(torc_cores_options, .count = 2), wait_on_both, &timer) == 0)
+		abort();
+}
+
+static int choose_it(void *arg)
+{
+	struct torc_case timer = torc_case_timer(arg);
+
+	if (torc_core() == 1 && torc_sleep(SOON) < 0)
+		abort();
+	return torc_choose(&timer, 1);
+}
+
+DEATH(another_core_may_not_choose_it, "torc_choose: fibers of another core wait for the timer")
+{
+	struct torc_timer timer = { 0 };
+
+	if (torc_cores_run(TORC_OPTIONS(torc_cores_options, .count = 2), choose_it, &timer) == 0)
+		abort();
+}
+
 /* Fibers that wait, are cancelled, and a timer that is moved at random: none is early, all are answered. */
 TEST_IN_FIBER_TIMEOUT(random_moves, 60)
 {
