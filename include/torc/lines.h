@@ -31,9 +31,10 @@ struct torc_lines {
 
 struct torc_lines_options {
 	size_t size;     /* TORC_OPTIONS fills it in                                                              */
-	size_t buf_size; /* bytes of buffer: one more than the longest line and its end have, CR LF both; default 64 KiB */
+	size_t buf_size; /* bytes of buffer: one more than the longest line and its end have, CR LF both, and a last
+	                    line that lacks its end counts as if it had one; default 64 KiB                    */
 	void *buf;       /* the caller's buffer of that size, lent until close; NULL: one is allocated            */
-	bool strip_cr; /* a line may end in CR LF as well: the CR is taken off                                  */
+	bool strip_cr;   /* a line may end in CR LF as well: the CR is taken off                                  */
 };
 
 /* A record, lent until the next call on the same reader. It may hold NULs; a NUL follows it. It may be written to. */
