@@ -70,7 +70,7 @@ static int choose_mode(struct replace *replace)
 	if (r < 0 && torc_path_lstat(&replace->dir, replace->name, &old) == 0 && S_ISLNK(old.mode))
 		r = -ENOENT; /* a link that leads nowhere, or in a circle: it is replaced itself */
 	replace->keep_mode = r == 0;
-	replace->mode = r == 0 ? old.mode & 07777 : 0666;
+	replace->mode = r == 0 ? old.mode & 0777 : 0666; /* no set-ID bits: they were for other contents */
 	return r == -ENOENT ? 0 : r;
 }
 

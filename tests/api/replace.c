@@ -101,6 +101,19 @@ FILE_TEST(replace_takes_the_place_of_any_link)
 	ck_assert_int_eq(files_size(files_path("there")), 3);
 }
 
+/* Who replaces another's file owns the new one: nobody is to run new contents as him, or as his group. */
+FILE_TEST(replace_keeps_no_set_id_bits)
+{
+	const char *path = files_path("a");
+	struct stat st;
+
+	ck_assert_int_eq(torc_file_replace(path, "old", 3, NULL), 0);
+	ck_assert_int_eq(chmod(path, 06755), 0);
+	ck_assert_int_eq(torc_file_replace(path, "new", 3, NULL), 0);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0755);
+}
+
 FILE_TEST(replace_refuses_what_is_no_name)
 {
 	char name[300];
