@@ -209,11 +209,12 @@ static bool list(struct directory *directory)
 	return errno == 0;
 }
 
+/* A link to one is none, as for cp(1): a tree does not go where some link in the destination leads. */
 static bool is_there(const char *folder)
 {
 	struct stat st;
 
-	return stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
+	return lstat(folder, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* Make it, list it, and copy the first files of it. */

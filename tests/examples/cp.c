@@ -230,6 +230,20 @@ TEST(a_directory_replaces_nothing)
 	end();
 }
 
+/* As with cp(1): a tree does not go where some link in the destination leads. */
+TEST(a_directory_is_not_copied_through_a_link)
+{
+	begin();
+	shell("mkdir -p tree/in to/tree to2 away; echo x >tree/in/x; ln -s ../../away to/tree/in; ln -s ../away to2/tree");
+	ck_assert_int_eq(CP("-r", in_folder("tree"), in_folder("to")), 1);
+	ck_assert_int_eq(CP("-r", in_folder("tree"), in_folder("to2")), 1);
+	shell("test -z \"$(ls away)\" && ln -s away to3");
+	ck_assert_int_eq(CP("-r", in_folder("tree"), in_folder("to3")), 0); /* this one is the user's word */
+	ck_assert_int_eq(CP("-r", in_folder("tree/."), in_folder("to3")), 0);
+	shell("test $(cat away/tree/in/x) = x -a $(cat away/in/x) = x");
+	end();
+}
+
 TEST(a_pipe_may_be_there_already)
 {
 	begin();
