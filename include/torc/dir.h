@@ -51,9 +51,10 @@ TORC_API int torc_dir_create(struct torc_dir *at, const char *path,
 /* Remove an empty one. Returns 0; -ENOTEMPTY, -ENOTDIR ... */
 TORC_API int torc_dir_remove(struct torc_dir *at, const char *path) TORC_PARKS TORC_MUST;
 
-/* Remove whatever is there, and all that is in it; follows no symbolic link, even if one is put in the way meanwhile. Takes a
- * descriptor and 32 KiB a level. Returns 0, also if there is nothing; -EINVAL: the path ends in . or .. or is /; -ENOTDIR: it
- * ends in a slash and is no directory; the first error, at which it stops; -ENOTEMPTY: somebody goes on making files there. */
+/* Remove whatever is there, and all that is in it; follows no symbolic link, even if one is put in the way meanwhile, but goes
+ * into what is mounted there: that is emptied, and then -EBUSY. Takes a descriptor and 32 KiB a level. Returns 0, also if there
+ * is nothing; -EINVAL: the path ends in . or .. or is /; -ENOTDIR: it ends in a slash and is no directory; the first error, at
+ * which it stops; -ENOTEMPTY, -EISDIR, -ENOTDIR: somebody goes on making files there. */
 TORC_API int torc_dir_remove_tree(struct torc_dir *at, const char *path) TORC_PARKS TORC_MUST;
 
 /* --- walking --------------------------------------------------------------------------------- */
@@ -79,12 +80,13 @@ struct torc_walk_entry {
 	bool leaving;
 };
 
-/* All that is below a directory, a directory before what is in it. Takes a descriptor and 32 KiB a level. */
+/* All that is below a directory, a directory before what is in it; also what is mounted there. Takes a descriptor and 32 KiB a
+ * level. */
 TORC_API int torc_walk_open(struct torc_walk *walk, struct torc_dir *at, const char *path,
                             const struct torc_walk_options *options) TORC_PARKS TORC_MUST;
 
-/* One fiber at a time. Returns 1; 0 at the end; -errno for a directory that can't be opened or read (-EACCES, -EMFILE): the
- * next call goes on behind it. One that is gone meanwhile is passed over. */
+/* One fiber at a time. Returns 1; 0 at the end; -errno for a directory that can't be opened, the one that was returned last,
+ * or read (-EACCES, -EMFILE): the next call goes on behind it. One that is gone meanwhile is passed over. */
 TORC_API int torc_walk_next(struct torc_walk *walk, struct torc_walk_entry *entry) TORC_PARKS TORC_MUST;
 
 /* Do not go into the directory that was returned last. */

@@ -91,7 +91,8 @@ TORC_API int64_t torc_file_write_at(struct torc_file *file, const void *buf, siz
 /* Flags of one transfer (RWF_* of preadv2(2)). */
 enum torc_rw {
 	TORC_RW_DSYNC = 0x02,     /* on the device when the call returns                                       */
-	TORC_RW_NOWAIT = 0x08,    /* do not wait for device or locks: -EAGAIN instead, the one call that says so */
+	TORC_RW_NOWAIT = 0x08,    /* do not wait for what the cache lacks, or for locks: -EAGAIN instead, the one
+	                             call that says so; -EOPNOTSUPP where the file system can't (tmpfs)      */
 	TORC_RW_APPEND = 0x10,    /* at the end, whatever the offset                                            */
 	TORC_RW_ATOMIC = 0x40,    /* all or nothing, should the power fail: one piece, direct, of a size that
 	                             torc_file_stat tells; else -EINVAL or -EOPNOTSUPP (Linux 6.11)             */
@@ -99,11 +100,11 @@ enum torc_rw {
 	                             as without (Linux 6.14)                                                    */
 };
 
-/* Read what there is into `count` pieces, in order; write all of them, or what there is room for. The array is lent, and not
- * changed. `flags`: torc_rw. Return the count of bytes; -EINVAL if count is negative or exceeds IOV_MAX (1024), or the sum
- * 2,147,479,552; otherwise as above. On a direct file pieces that are not aligned are read one by one; writing them is
- * -EINVAL. torc_file_write_some_at stops where the device does, short of `len` perhaps, and says how far it got: what to use
- * to know how much of a write went in before -ENOSPC. */
+/* readv: what there is into `count` pieces, in order. writev: all of them, or fail. write_some: what there is room for. The
+ * array is lent, and not changed. `flags`: torc_rw. Return the count of bytes; -EINVAL if count is negative or exceeds IOV_MAX
+ * (1024), or the sum 2,147,479,552; otherwise as above. On a direct file pieces that are not aligned are read one by one,
+ * without the flags; writing them is -EINVAL. torc_file_write_some_at stops where the device does, short of `len` perhaps, and
+ * says how far it got: what to use to know how much of a write went in before -ENOSPC. */
 TORC_API int64_t torc_file_readv_at(struct torc_file *file, const struct iovec *pieces, int count, uint64_t offset,
                                     unsigned flags) TORC_PARKS TORC_MUST;
 TORC_API int64_t torc_file_writev_at(struct torc_file *file, const struct iovec *pieces, int count, uint64_t offset,
@@ -144,7 +145,8 @@ TORC_API int torc_file_datasync(struct torc_file *file) TORC_PARKS TORC_MUST;
  * It bounds what a later sync has to do; it promises nothing, for sizes and places may not be on the device. */
 TORC_API int torc_file_sync_range(struct torc_file *file, uint64_t offset, uint64_t len) TORC_PARKS TORC_MUST;
 
-/* Make it `size` bytes long; what is new reads as zeros (ftruncate(2)). Returns 0; -EFBIG, -EINVAL. */
+/* Make it `size` bytes long; what is new reads as zeros (ftruncate(2)). Returns 0; -EFBIG; -EINVAL, also if it was not opened
+ * for writing. */
 TORC_API int torc_file_truncate(struct torc_file *file, uint64_t size) TORC_PARKS TORC_MUST;
 
 /* Have room on the device from `offset` on, so that writing there does not fail for want of it. `mode` as for fallocate(2):
@@ -203,7 +205,8 @@ TORC_API int torc_file_close(struct torc_file *file) TORC_PARKS;
 
 struct torc_replace_options {
 	size_t size;         /* TORC_OPTIONS fills it in                                              */
-	unsigned mode;       /* permissions, less the umask; default: of what is replaced, else 0666  */
+	unsigned mode;       /* permissions, less the umask; default: of what is replaced, else 0666.
+	                        Its owner, set-ID bits, ACL and other attributes are not kept         */
 	struct torc_dir *at; /* what a relative path begins at                                        */
 };
 

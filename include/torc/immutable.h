@@ -45,8 +45,9 @@ TORC_API int torc_immutable_create(struct torc_immutable_sink *sink, const char 
 /* Append `len` bytes, as torc_file_writer_write does. */
 TORC_API int torc_immutable_write(struct torc_immutable_sink *sink, const void *buf, size_t len) TORC_PARKS TORC_MUST;
 
-/* No more is written: bring all of it to the device (fdatasync(2)) and make the sink a file to be read. Returns 0, the sink
- * empty then; or the first error of all writes and of the sync, the sink good for torc_immutable_abandon only. */
+/* No more is written: bring all of it to the device (fdatasync(2)) and make the sink a file to be read. Its name is on the
+ * device after torc_dir_sync of the directory. Returns 0, the sink empty then; or the first error of all writes and of the
+ * sync, the sink good for torc_immutable_abandon only. */
 TORC_API int torc_immutable_seal(struct torc_immutable_sink *sink, struct torc_immutable *file) TORC_PARKS TORC_MUST;
 
 /* Give a file up that was not sealed. What was written of it stays where it is, unfinished: unlink it. Harmless on an empty

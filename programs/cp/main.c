@@ -29,8 +29,9 @@ static const char usage[] =
 	"  -q, --quiet      no progress bar (there is one only on a terminal)\n"
 	"  -h, --help       this\n"
 	"\n"
-	"Holes in files are kept. What could not be copied in whole, also for an interrupt, is removed, or emptied if it was\n"
-	"there before. Exit status: 0; 1 if something could not be copied, the rest was; 2 for a wrong call.\n";
+	"Holes in files are kept; hard links become files of their own; ACLs and other extended attributes are not copied.\n"
+	"What could not be copied in whole, also for an interrupt, is removed, or emptied if it was there before.\n"
+	"Exit status: 0; 1 if something could not be copied, the rest was; 2 for a wrong call.\n";
 
 bool complain(int error, const char *format, ...)
 {
