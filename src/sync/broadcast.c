@@ -16,6 +16,7 @@ struct torc_broadcast {
 	size_t mask;      /* slots - 1; slots: a power of two */
 	uint64_t sent;    /* ever; an item's place is its number modulo the slots */
 	uint64_t slowest; /* at most what the slowest subscriber has passed; found anew when that is not enough */
+	size_t laggards;  /* subscribers that have passed just that */
 	struct arms senders;
 	struct list subscribers;
 	bool patient, closed;
@@ -54,16 +55,27 @@ static inline struct executor *check_size(const struct torc_broadcast *broadcast
 
 /* --- sending --------------------------------------------------------------------------------- */
 
+/* It is about to go on, or to go. */
+static inline void leave_place(struct torc_broadcast *broadcast, const struct subscriber *subscriber)
+{
+	broadcast->laggards -= subscriber->passed == broadcast->slowest;
+}
+
 static bool has_room(struct torc_broadcast *broadcast)
 {
 	if (!broadcast->patient || broadcast->sent - broadcast->slowest < broadcast->capacity)
 		return true;
+	if (broadcast->laggards > 0)
+		return false;
 	broadcast->slowest = broadcast->sent;
 	list_each (node, &broadcast->subscribers) {
 		const struct subscriber *subscriber = container_of(node, struct subscriber, link);
 
-		if (subscriber->passed < broadcast->slowest)
+		if (subscriber->passed < broadcast->slowest) {
 			broadcast->slowest = subscriber->passed;
+			broadcast->laggards = 0;
+		}
+		broadcast->laggards += subscriber->passed == broadcast->slowest;
 	}
 	return broadcast->sent - broadcast->slowest < broadcast->capacity;
 }
@@ -80,6 +92,7 @@ static void publish(struct torc_broadcast *broadcast, const void *item)
 			continue;
 		arms_remove(&subscriber->receivers, receiver);
 		copy_item(receiver->item, item, broadcast->item_size);
+		leave_place(broadcast, subscriber);
 		subscriber->passed = broadcast->sent;
 		choice_decide(receiver->choice, receiver, 0);
 	}
@@ -138,6 +151,7 @@ static int recv_now(struct subscriber *subscriber, void *item)
 	if (behind == 0)
 		return broadcast->closed ? -EPIPE : -EAGAIN;
 	missed = behind > broadcast->capacity ? behind - broadcast->capacity : 0;
+	leave_place(broadcast, subscriber);
 	subscriber->passed += missed;
 	copy_item(item, slot(broadcast, subscriber->passed), broadcast->item_size);
 	subscriber->passed++;
@@ -241,6 +255,7 @@ void torc_subscriber_open(struct torc_subscriber *handle, struct torc_broadcast 
 	check(broadcast, __func__);
 	*subscriber = (struct subscriber){ .broadcast = broadcast, .passed = broadcast->sent };
 	list_append(&broadcast->subscribers, &subscriber->link);
+	broadcast->laggards += subscriber->passed == broadcast->slowest;
 }
 
 void torc_subscriber_close(struct torc_subscriber *handle)
@@ -252,6 +267,7 @@ void torc_subscriber_close(struct torc_subscriber *handle)
 		return;
 	check(broadcast, __func__);
 	subscriber->broadcast = NULL;
+	leave_place(broadcast, subscriber);
 	list_unlink(&subscriber->link);
 	end_all(&subscriber->receivers, -EBADF);
 	let_senders_go_on(broadcast);

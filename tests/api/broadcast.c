@@ -189,6 +189,61 @@ TEST_IN_FIBER(the_slowest_leaves_and_senders_go_on)
 	torc_broadcast_free(broadcast);
 }
 
+static int send_two(void *arg)
+{
+	int item = 1, r = torc_broadcast_send(arg, &item);
+
+	return r < 0 ? r : torc_broadcast_send(arg, &item);
+}
+
+/* CPU time of a receive while a sender waits for one of so many subscribers. */
+static double cost_beside(int count)
+{
+	struct torc_subscriber *subscribers = calloc((size_t)count, sizeof *subscribers);
+	struct torc_broadcast *broadcast;
+	torc_ns cost;
+	int item;
+
+	ck_assert_ptr_nonnull(subscribers);
+	ck_assert_int_eq(torc_broadcast_new(&broadcast, sizeof item, 1,
+	                                    TORC_OPTIONS(torc_broadcast_options, .wait_for_slowest = true)),
+	                 0);
+	for (int i = 0; i < count; i++)
+		torc_subscriber_open(&subscribers[i], broadcast);
+	TORC_SCOPE(scope);
+	ck_assert_int_eq(torc_go(scope, send_two, broadcast), 0);
+	torc_yield(); /* one is sent, the other waits */
+	cost = thread_cpu_now();
+	for (int i = 0; i < count; i++)
+		ck_assert_int_eq(torc_subscriber_recv(&subscribers[i], &item), 0);
+	cost = thread_cpu_now() - cost;
+	ck_assert_int_eq(torc_scope_join(scope), 0);
+	for (int i = 0; i < count; i++)
+		torc_subscriber_close(&subscribers[i]);
+	torc_broadcast_free(broadcast);
+	free(subscribers);
+	return (double)cost / count;
+}
+
+static bool costs_the_same_beside_many(void *arg)
+{
+	enum { FEW = 100, MANY = 4000, REPEATS = 10 };
+	double few = 1e9;
+
+	(void)arg;
+	for (int i = 0; i < REPEATS; i++) { /* the least: what disturbs one must not make it look dear */
+		double cost = cost_beside(FEW);
+
+		few = cost < few ? cost : few;
+	}
+	return cost_beside(MANY) < 5 * few;
+}
+
+TEST_IN_FIBER(a_receive_costs_the_same_beside_many_subscribers)
+{
+	ck_assert(once_in_many(costs_the_same_beside_many, NULL));
+}
+
 TEST_IN_FIBER(the_end_of_broadcast_subscriber_and_scope)
 {
 	struct torc_broadcast *broadcast = new_broadcast(4, false);
