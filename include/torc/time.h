@@ -1,4 +1,5 @@
-/* time.h - instants and spans: both int64_t nanoseconds; instants on CLOCK_MONOTONIC (clock_gettime(2)). */
+/* time.h - instants and spans: both int64_t nanoseconds; instants on CLOCK_MONOTONIC (clock_gettime(2)), which stands still
+ * while the machine is suspended. */
 #ifndef TORC_TIME_H
 #define TORC_TIME_H
 
