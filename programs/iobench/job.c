@@ -63,7 +63,7 @@ static int fill_file(struct job *job)
 		fputs("\r\033[K", stderr);
 	if (r >= 0)
 		r = torc_file_sync(&file);
-	return r < 0 ? (int)r : 0;
+	return r < 0 ? (int)r : torc_scope_status(NULL); /* a signal may have come while nothing could be called back */
 }
 
 static int fill_main(void *arg)

@@ -1,4 +1,5 @@
 /* torc-iobench as users run it: its table, its JSON, its pictures, its errors; what it made is gone afterwards. */
+#include "../api/faultfs.h"
 #include "example.h"
 
 #include <errno.h>
@@ -277,4 +278,24 @@ TEST(a_signal_ends_it_and_its_file_goes)
 		nothing_is_left_after(SIGINT, (useconds_t)i * 40000);
 		nothing_is_left_after(SIGKILL, (useconds_t)i * 40000);
 	}
+}
+
+/* A sync can't be called back: the file is made in spite of the signal, and that is where it ends. */
+TEST(a_signal_while_the_file_is_synced_ends_it)
+{
+	struct example example;
+
+	if (!example_exists(program))
+		SKIP("torc-iobench is not built");
+	faultfs_begin();
+	faultfs("hold fsync");
+	example_start(&example, (char *[]){ program, quiet, small, "--time=1000", files_home, NULL });
+	while (faultfs_count("held") == 0)
+		usleep(1000);
+	ck_assert_int_eq(kill(example.pid, SIGINT), 0);
+	while (faultfs_count("interrupted") == 0) /* it has come to the cores */
+		usleep(1000);
+	faultfs("release");
+	ck_assert_int_eq(example_end(&example), 1);
+	faultfs_end();
 }
