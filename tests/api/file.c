@@ -326,7 +326,8 @@ static void at_the_last_bytes(const struct torc_file_options *options)
 
 		ck_assert_int_eq(torc_file_read_at(&file, bytes, sizeof bytes, at), 0);
 		ck_assert_int_eq(torc_file_read_exact_at(&file, bytes, 1, at), 0);
-		ck_assert_int_lt(torc_file_write_at(&file, bytes, sizeof bytes, at & ~UINT64_C(4095)), 0);
+		if (before < 4096) /* some file systems have files nearly as long */
+			ck_assert_int_eq(torc_file_write_at(&file, bytes, sizeof bytes, at & ~UINT64_C(4095)), -EFBIG);
 		ck_assert_int_eq(torc_file_reader_open(&reader, &file, NULL), 0);
 		ck_assert_int_eq(torc_file_reader_skip(&reader, at), 0);
 		ck_assert_int_eq(torc_file_reader_read(&reader, bytes, sizeof bytes), 0);
@@ -804,10 +805,13 @@ FILE_TEST(cached_reads_need_no_request)
 {
 	struct torc_file file;
 	unsigned char block[4096];
+	struct iovec piece = { block, sizeof block };
 	uint64_t before;
 
 	open_file(&file, files_make("a", 10 * sizeof block + 100), BUFFERED);
 	ck_assert_int_eq(torc_file_read_at(&file, block, sizeof block, 0), sizeof block);
+	if (preadv2(torc_file_fd(&file), &piece, 1, 0, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
+		SKIP("this file system does not tell what it has at hand: tmpfs, overlay");
 	torc_yield();
 	before = stats_now().submissions;
 	for (uint64_t at = 0; at < 10 * sizeof block; at += sizeof block) {
