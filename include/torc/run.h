@@ -52,8 +52,8 @@ struct torc_stats {
 	uint64_t buffer_registered; /* and how much of it the ring knows                           */
 };
 
-/* Fill in as much of *stats as its size says and this version knows, for the executor of this thread. Returns 0;
- * -EINVAL if the size is none. */
+/* Fill in as much of *stats as its size says and this version knows, for the executor of this thread; another
+ * thread asks through a remote (cores.h). Returns 0; -EINVAL if the size is none. */
 TORC_API int torc_stats_get(struct torc_stats *stats) TORC_LOCAL;
 
 TORC_END

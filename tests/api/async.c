@@ -1,5 +1,5 @@
 /* async - any fd made awaitable: flags, waiting for every kind of fd, retried operations, and what happens to those who
- * are parked when the handle is closed, taken back, cancelled or overtaken by a deadline. CONFORMANCE 12. */
+ * are parked when the handle is closed, taken back, cancelled or overtaken by a deadline. */
 #include "api.h"
 
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* chaos - everything at once and at random: streams read and written from both ends while scopes are cancelled, deadlines
  * pass and handles are closed under way. Bytes that arrive are the right ones, only documented errors are seen, nothing
- * hangs, nothing is left. CONFORMANCE 12, 15. */
+ * hangs, nothing is left. */
 #include "api.h"
 
 #include <signal.h>

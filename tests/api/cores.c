@@ -1,5 +1,5 @@
 /* cores - executors on several cores: all or none of them start, where they run, what they return, how they end, and that
- * nothing is left. CONFORMANCE 3, 16, 17. */
+ * nothing is left. */
 #include "api.h"
 
 #include <pthread.h>

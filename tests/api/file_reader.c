@@ -1,5 +1,5 @@
 /* torc_file_reader: the same bytes whatever the buffers, start, end and skips (against a model); errors at their place;
- * cancelled, closed and misused. CONFORMANCE 28. */
+ * cancelled, closed and misused. */
 #include "scratch.h"
 
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
 /* torc_file_writer: the same file whatever the buffers, the start and the flushes (against a model); late errors told;
- * cancelled, closed, abandoned and misused. CONFORMANCE 28. */
+ * cancelled, closed, abandoned and misused. */
 #include "scratch.h"
 
 #include <sched.h>

@@ -1,5 +1,5 @@
 /* on - calls and posts between cores, and remotes for threads that are no executors: what they return, when they end, what
- * is moved, and who is woken. With each way of waking a core. CONFORMANCE 18. */
+ * is moved, and who is woken. With each way of waking a core. */
 #include "api.h"
 
 #include <malloc.h>

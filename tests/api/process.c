@@ -1,5 +1,4 @@
-/* process - children: what they get and what they don't, how they end and how that is told, and that none is left behind.
- * CONFORMANCE 22. */
+/* process - children: what they get and what they don't, how they end and how that is told, and that none is left behind. */
 #include "api.h"
 
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* queue - task queues: shares, latency bounds, when a fiber is asked to yield, and every error. CONFORMANCE 5, 6, 7. */
+/* queue - task queues: shares, latency bounds, when a fiber is asked to yield, and every error. */
 #include "api.h"
 
 #include <math.h>

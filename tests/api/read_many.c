@@ -1,5 +1,5 @@
 /* torc_read_many: every range's bytes, in order, whatever was merged; as many device reads as documented (both against a
- * model); errors told where they belong and nowhere else. CONFORMANCE 27. */
+ * model); errors told where they belong and nowhere else. */
 #include "scratch.h"
 
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
 /* scope - lifetimes: what join returns for every `until`, who is cancelled by what, limits, leaving, giving, depth and
- * breadth, and each misuse. CONFORMANCE 10, 11, 13, 14, 15. */
+ * breadth, and each misuse. */
 #include "api.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* tcp - listeners and streams where all goes well: addresses, accepting, reading and writing of every size, sharing,
- * options. What goes wrong is in tcp_faults.c. CONFORMANCE 32, 33, 34. */
+ * options. What goes wrong is in tcp_faults.c. */
 #include "api.h"
 
 #include <linux/filter.h>

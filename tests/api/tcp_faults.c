@@ -1,5 +1,5 @@
 /* tcp_faults - listeners and streams where things go wrong: refused, reset, out of descriptors, closed, cancelled and
- * overtaken by deadlines at every point, and that lent memory is never touched afterwards. CONFORMANCE 12, 31, 33, 35. */
+ * overtaken by deadlines at every point, and that lent memory is never touched afterwards. */
 #include "api.h"
 
 #include <dirent.h>

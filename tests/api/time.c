@@ -1,5 +1,4 @@
-/* time - sleeps and deadlines: never early, not much too late, in order, and cut short by what may cut them short.
- * CONFORMANCE 13. */
+/* time - sleeps and deadlines: never early, not much too late, in order, and cut short by what may cut them short. */
 #include "api.h"
 
 /* --- clocks ---------------------------------------------------------------------------------- */

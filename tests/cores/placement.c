@@ -1,4 +1,4 @@
-/* placement.c - which executor gets which CPUs, on machines made up for the purpose. CONFORMANCE 17. */
+/* placement.c - which executor gets which CPUs, on machines made up for the purpose. */
 #include "cores/placement.h"
 
 #include "harness.h"
