@@ -35,7 +35,8 @@ struct torc_stall {
 };
 
 /* Called on the watchdog's thread, for one stall at a time; all that *stall points to is gone afterwards. May call what
- * is TORC_ANYWHERE, but must not begin a run, nor wait for one to end. */
+ * is TORC_ANYWHERE. Until it returns nobody is looked at, and the run that it tells of does not end: so it must not wait for
+ * that. */
 typedef void torc_stall_fn(const struct torc_stall *stall, void *arg);
 
 /* What happens to a report by default: a line on stderr, and one for each frame, with names as far as the dynamic

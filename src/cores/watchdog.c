@@ -36,9 +36,10 @@ static struct {
 	struct thread_mutex mutex;  /* what follows is under it */
 	struct thread_cond changed;
 	struct list watches;
+	const struct watch *reported; /* its report is being handled, without the mutex: it stays until that is over */
 	bool ending;
 	struct thread thread;
-} dog = { THREAD_MUTEX, THREAD_MUTEX, THREAD_COND, { &dog.watches, &dog.watches }, false, { 0 } };
+} dog = { THREAD_MUTEX, THREAD_MUTEX, THREAD_COND, { &dog.watches, &dog.watches }, NULL, false, { 0 } };
 
 struct names {
 	char fiber[NAME_ROOM], queue[NAME_ROOM];
@@ -146,6 +147,7 @@ void torc_stall_print(const struct torc_stall *stall)
 		interrupt_print(stall->frames, stall->frame_count);
 }
 
+/* The mutex is left meanwhile: what the handler calls or waits for may make a queue that is watched. */
 static void report(const struct watch *watch, int64_t limit, int64_t now)
 {
 	const struct torc_stall stall = {
@@ -160,10 +162,15 @@ static void report(const struct watch *watch, int64_t limit, int64_t now)
 		.frame_count = question.frame_count,
 	};
 
+	dog.reported = watch;
+	thread_unlock(&dog.mutex);
 	if (watch->executor->stall.report)
 		watch->executor->stall.report(&stall, watch->executor->stall.report_arg);
 	else
 		torc_stall_print(&stall);
+	thread_lock(&dog.mutex);
+	dog.reported = NULL;
+	thread_notify_all(&dog.changed);
 }
 
 static void look(struct watch *watch, int64_t now, int64_t period)
@@ -215,9 +222,9 @@ static void *keep_watch(void *arg)
 	while (!dog.ending) { /* ends with the last watch */
 		int64_t period = looks_every(), now = clock_now();
 
-		list_each (node, &dog.watches)
+		list_each (node, &dog.watches) /* which may grow and shrink while one is reported */
 			look(container_of(node, struct watch, link), now, period);
-		thread_wait(&dog.changed, &dog.mutex, clock_now() + period);
+		thread_wait(&dog.changed, &dog.mutex, clock_now() + looks_every());
 	}
 	thread_unlock(&dog.mutex);
 	return arg;
@@ -259,6 +266,15 @@ static bool insert(struct watch *watch)
 	return first;
 }
 
+/* No fiber runs any more of which another report could be made. */
+static void await_report(const struct watch *watch)
+{
+	thread_lock(&dog.mutex);
+	while (dog.reported == watch) /* ends with the handler */
+		thread_wait(&dog.changed, &dog.mutex, INT64_MAX);
+	thread_unlock(&dog.mutex);
+}
+
 static bool take_out(struct watch *watch)
 {
 	bool last;
@@ -277,6 +293,7 @@ static void forget_dog(void)
 	thread_mutex_init(&dog.mutex);
 	thread_cond_init(&dog.changed);
 	list_init(&dog.watches);
+	dog.reported = NULL;
 	question.state = QUIET;
 	interrupt_close();
 }
@@ -346,6 +363,7 @@ void watchdog_unwatch(struct executor *executor)
 
 	if (!watch)
 		return;
+	await_report(watch);
 	thread_lock(&dog.arming);
 	if (take_out(watch))
 		put_dog_to_sleep();

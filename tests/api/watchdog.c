@@ -554,6 +554,69 @@ TEST_TIMEOUT(the_core_is_told, 60)
 		ck_assert_int_eq((int)reports.list[i].core, 1);
 }
 
+/* --- the handler ----------------------------------------------------------------------------- */
+
+static struct torc_remote *stalled_core;
+static _Atomic int calls, runs, handled;
+static bool asked;
+
+static int be_asked(void *arg)
+{
+	(void)arg;
+	asked = true;
+	return 0;
+}
+
+/* Both want what the handler's thread must not hold: a core to be watched more closely, a run to begin and end. */
+static void call_back(const struct torc_stall *stall, void *arg)
+{
+	if (atomic_fetch_add(&calls, 1) > 0)
+		return;
+	ck_assert_int_eq(torc_remote_call(stalled_core, be_asked, NULL), 0);
+	while (atomic_load(&runs) == 0)
+		usleep(100);
+	ck_assert_str_eq(stall->executor, "stalled");
+	atomic_store(&handled, 1);
+	(void)arg;
+}
+
+static int stall_until_called(void *arg)
+{
+	struct torc_queue *queue;
+
+	ck_assert_int_eq(torc_remote_new(&stalled_core), 0);
+	while (atomic_load(&calls) == 0) {
+	}
+	ck_assert_int_eq(torc_queue_new(&queue, TORC_OPTIONS(torc_queue_options, .stall_limit = TORC_MS)), 0);
+	while (!asked)
+		ck_assert_int_eq(torc_sleep(TORC_MS), 0);
+	(void)arg;
+	return 0;
+}
+
+static void *run_meanwhile(void *arg)
+{
+	while (atomic_load(&calls) == 0)
+		usleep(100);
+	ck_assert_int_eq(torc_run(TORC_OPTIONS(torc_run_options, .stall_limit = TORC_SEC), nothing, NULL), 0);
+	atomic_store(&runs, 1);
+	return arg;
+}
+
+TEST_TIMEOUT(a_handler_may_take_its_time_and_call_the_core_that_stalled, 30)
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, run_meanwhile, NULL), 0);
+	ck_assert_int_eq(
+		torc_run(TORC_OPTIONS(torc_run_options, .name = "stalled", .stall_limit = LIMIT, .on_stall = call_back),
+	                 stall_until_called, NULL),
+		0);
+	ck_assert_int_eq(handled, 1); /* what it was told of was there as long */
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	torc_remote_free(stalled_core);
+}
+
 /* --- signals --------------------------------------------------------------------------------- */
 
 static void *run_with_signals_blocked(void *arg)
