@@ -20,6 +20,12 @@ static struct deadline_job *job_of(struct torc_deadline_job *job)
 	return (struct deadline_job *)(void *)job;
 }
 
+static void check_core(const struct torc_deadline *deadline, const char *function)
+{
+	if (unlikely(executor_in_fiber(function) != deadline->executor))
+		panic(function, "the queue belongs to another core");
+}
+
 static double within(double value, double least, double most)
 {
 	return value < least ? least : value > most ? most : value;
@@ -109,6 +115,7 @@ int torc_deadline_new(struct torc_deadline **out, const struct torc_deadline_opt
 	deadline = calloc(1, sizeof *deadline);
 	if (!deadline)
 		return -ENOMEM;
+	deadline->executor = executor_in_fiber(__func__);
 	list_init(&deadline->jobs);
 	deadline->least = options->min_shares ? options->min_shares : SHARES_LEAST;
 	deadline->most = options->max_shares ? options->max_shares : SHARES_MOST;
@@ -128,6 +135,7 @@ int torc_deadline_free(struct torc_deadline *deadline)
 
 	if (!deadline)
 		return 0;
+	check_core(deadline, __func__);
 	if (!list_empty(&deadline->jobs))
 		return -EBUSY;
 	r = torc_queue_free(deadline->queue);
@@ -146,6 +154,7 @@ int torc_deadline_add(struct torc_deadline *deadline, struct torc_deadline_job *
 	struct deadline_job *job = job_of(handle);
 	struct list *before = deadline->jobs.prev;
 
+	check_core(deadline, __func__);
 	if (amount == 0 || due == 0)
 		return -EINVAL;
 	if (list_empty(&deadline->jobs))
@@ -164,6 +173,7 @@ void torc_deadline_progress(struct torc_deadline_job *handle, uint64_t units)
 	struct deadline_job *job = job_of(handle);
 
 	MISUSE(!job->deadline, "the job is not declared, or it is over");
+	check_core(job->deadline, __func__);
 	if (units > job->left)
 		units = job->left;
 	job->left -= units;
@@ -177,6 +187,7 @@ void torc_deadline_done(struct torc_deadline_job *handle)
 
 	if (!deadline)
 		return;
+	check_core(deadline, __func__);
 	list_unlink(&job->link);
 	memset(handle, 0, sizeof *handle);
 	if (list_empty(&deadline->jobs))

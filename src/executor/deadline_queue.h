@@ -9,6 +9,7 @@
 #include <torc/deadline_queue.h>
 
 struct torc_deadline {
+	struct executor *executor;
 	struct torc_queue *queue;
 	struct list jobs; /* the nearest deadline first */
 	unsigned least, most;

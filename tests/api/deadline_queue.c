@@ -162,6 +162,55 @@ DEATH_IN_FIBER(progress_of_a_job_that_is_over_is_misuse, "torc_deadline_progress
 	torc_deadline_progress(&job, 1);
 }
 
+static int progress_there(void *job)
+{
+	torc_deadline_progress(job, 1);
+	return 0;
+}
+
+static int add_there(void *deadline)
+{
+	static struct torc_deadline_job job;
+
+	return torc_deadline_add(deadline, &job, 1, torc_in(TORC_SEC));
+}
+
+static int declare_and_call(void *fn)
+{
+	struct torc_deadline *deadline;
+	struct torc_deadline_job job = { { 0 } };
+
+	if (torc_core() == 1)
+		return 0;
+	deadline = new_deadline(NULL);
+	ck_assert_int_eq(torc_deadline_add(deadline, &job, 1, torc_in(TORC_SEC)), 0);
+	return torc_on(1, *(torc_fn **)fn, *(torc_fn **)fn == add_there ? (void *)deadline : &job);
+}
+
+static void use_on_core_1(torc_fn *fn)
+{
+	(void)!torc_cores_run(TORC_OPTIONS(torc_cores_options, .count = 2), declare_and_call, &fn);
+}
+
+DEATH(progress_on_another_core, "torc_deadline_progress: the queue belongs to another core")
+{
+	use_on_core_1(progress_there);
+}
+
+DEATH(a_job_declared_on_another_core, "torc_deadline_add: the queue belongs to another core")
+{
+	use_on_core_1(add_there);
+}
+
+DEATH_IN_FIBER(progress_in_a_blocking_job, "torc_deadline_progress: called outside a fiber")
+{
+	struct torc_deadline *deadline = new_deadline(NULL);
+	struct torc_deadline_job job = { { 0 } };
+
+	ck_assert_int_eq(torc_deadline_add(deadline, &job, 1, torc_in(TORC_SEC)), 0);
+	(void)!torc_blocking(progress_there, &job);
+}
+
 /* --- against a competitor ------------------------------------------------------------------------ */
 
 /* How much of the core the last competition had, in percent: what else the machine had to do shows here. */
