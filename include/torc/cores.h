@@ -29,8 +29,8 @@ struct torc_cores_options {
 };
 
 /* Run fn(arg) as the first fiber on every core, each on a thread of its own, and return when all have ended: 0, or the
- * first failure in order of cores. A core that fails cancels the others' root scopes. A core whose first fiber has
- * returned goes on serving torc_on until all have.
+ * first failure in order of cores; -ECANCELED, as of a core that obeyed, only where no other is to be told. A core that
+ * fails cancels the others' root scopes. A core whose first fiber has returned goes on serving torc_on until all have.
  * All or nothing: where one executor can't start no fn has run, and the error of torc_run is returned. Affinity is set
  * before a thread touches memory of its own. -EINVAL: an option out of range, a CPU that does not exist or is not
  * allowed, more executors than CPUs where each is to have one; -EBUSY inside a run. sched_setaffinity(2) */
@@ -49,8 +49,9 @@ TORC_API unsigned torc_core_of(uint64_t key) TORC_LOCAL;
 TORC_API int torc_on(unsigned core, torc_fn *fn, void *arg) TORC_PARKS TORC_MUST;
 
 /* Run fn on another core and do not wait: `value` (at most half a stack) is moved there and zeroed here, on success
- * only; fn gets its address. What it returns below 0 fails that core, as does the want of a stack for it there. Returns 0,
- * -EINVAL, -E2BIG, -ENOMEM. */
+ * only; fn gets its address. A core that sleeps is woken when the caller parks or yields next (torc_need_yield in queue.h),
+ * one call of the kernel for all that was posted since. What fn returns below 0 fails that core, as does the want of a stack
+ * for it there. Returns 0, -EINVAL, -E2BIG, -ENOMEM. */
 #define torc_post(core, fn, lvalue) torc_post_sized((core), (fn), &(lvalue), sizeof(lvalue))
 TORC_API int torc_post_sized(unsigned core, torc_fn *fn, void *value, size_t size) TORC_LOCAL TORC_MUST;
 

@@ -14,9 +14,9 @@
  * way in a torc_run, that is a deadlock (run.h). A thread from outside that is to close it makes itself known by a
  * torc_remote.
  *
- * A receiver that waits is woken by the next item. One item is seen late when the receiver goes to sleep in the very
- * nanoseconds in which it is sent: not before the sending fiber parks, yields or sends again. Sending and receiving
- * without end yield from time to time, as torc_yield_if_needed() does. */
+ * A receiver that waits is woken by the next item. Not before the sending fiber parks or yields, though, where its core
+ * sleeps; nor, unless another item is sent, where it begins to wait in the very nanoseconds in which this one is. Sending
+ * and receiving without end yield from time to time, as torc_yield_if_needed() does. */
 #ifndef TORC_LANE_H
 #define TORC_LANE_H
 
