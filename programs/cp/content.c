@@ -216,13 +216,17 @@ static bool verify(const struct ends *ends, off_t at, off_t end)
 static bool keep_attributes(const struct ends *ends)
 {
 	struct timespec times[2] = { ends->st.st_atim, ends->st.st_mtim };
-	bool owned = fchown(ends->to, ends->st.st_uid, ends->st.st_gid) == 0;
+	bool owned = fchown(ends->to, ends->st.st_uid, ends->st.st_gid) == 0, good = true;
 
 	if (!owned && errno != EPERM)
 		return complain(errno, "cannot keep the owner of '%s'", ends->to_name);
+	if (settings.xattrs) {
+		(void)!fchmod(ends->to, 0600); /* those of users are for who may write to the file */
+		good = keep_xattrs(ends->from, ends->to, ends->from_name, ends->to_name);
+	}
 	if (fchmod(ends->to, ends->st.st_mode & (owned ? MODE_ALL : MODE_PLAIN)) < 0 || futimens(ends->to, times) < 0)
 		return complain(errno, "cannot keep mode and times of '%s'", ends->to_name);
-	return true;
+	return good;
 }
 
 /* The file was extended to the size that `from` had, or said that it had. */

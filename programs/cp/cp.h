@@ -22,7 +22,7 @@ enum {
 };
 
 struct settings {
-	bool recursive, preserve, verify, direct, quiet;
+	bool recursive, preserve, xattrs, verify, direct, quiet;
 	unsigned jobs;
 	mode_t umask;
 };
@@ -69,6 +69,10 @@ bool ends_open(struct ends *ends, int from_dir, const char *from, int to_dir, co
 /* Mode and times, if they are to be kept; verify; close. Not good: what looks like a copy and is none is removed, or emptied
  * if it was there. False if anything failed; also ends that are only half open. */
 bool ends_finish(struct ends *ends, bool good);
+
+/* In a job: extended attributes, ACLs among them, of a file or a directory. To be called after its owner is set, which takes
+ * capabilities away, and before its mode, which an ACL changes. */
+bool keep_xattrs(int from, int to, const char *from_name, const char *to_name);
 
 bool same_file(const struct stat *a, const struct stat *b);
 

@@ -23,13 +23,14 @@ static const char usage[] =
 	"\n"
 	"  -r, --recursive  copy directories and what is in them; links are copied as links\n"
 	"  -p, --preserve   keep modes exactly, times and, where permitted, owners; set-ID bits go with their owner only\n"
+	"  -X, --xattr      -p, and extended attributes of files and directories: ACLs, capabilities, what users set\n"
 	"  -j, --jobs N     threads; default 4, or one a processor if there are more\n"
 	"      --verify     read both again after a file was copied, and compare\n"
 	"      --direct     past the kernel's cache, where the file system can\n"
 	"  -q, --quiet      no progress bar (there is one only on a terminal)\n"
 	"  -h, --help       this\n"
 	"\n"
-	"Holes in files are kept; hard links become files of their own; ACLs and other extended attributes are not copied.\n"
+	"Holes in files are kept; hard links become files of their own. ACLs and the like are kept by -X only.\n"
 	"What could not be copied in whole, also for an interrupt, is removed, or emptied if it was there before.\n"
 	"Exit status: 0; 1 if something could not be copied, the rest was; 2 for a wrong call.\n";
 
@@ -243,10 +244,15 @@ static int wrong(const char *what)
 static int parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "recursive", no_argument, NULL, 'r' },  { "preserve", no_argument, NULL, 'p' },
-		{ "jobs", required_argument, NULL, 'j' }, { "verify", no_argument, NULL, 'v' },
-		{ "direct", no_argument, NULL, 'd' },     { "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },       { 0 },
+		{ "recursive", no_argument, NULL, 'r' },
+		{ "preserve", no_argument, NULL, 'p' },
+		{ "xattr", no_argument, NULL, 'X' },
+		{ "jobs", required_argument, NULL, 'j' },
+		{ "verify", no_argument, NULL, 'v' },
+		{ "direct", no_argument, NULL, 'd' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
 	};
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned long jobs;
@@ -255,11 +261,15 @@ static int parse(int argc, char **argv)
 
 	opterr = 0;
 	settings.jobs = processors > 4 ? (unsigned)(processors > 1024 ? 1024 : processors) : 4;
-	while ((option = getopt_long(argc, argv, "rRpj:qh", options, NULL)) >= 0)
+	while ((option = getopt_long(argc, argv, "rRpXj:qh", options, NULL)) >= 0)
 		switch (option) {
 		case 'r':
 		case 'R':
 			settings.recursive = true;
+			break;
+		case 'X':
+			settings.xattrs = true;
+			settings.preserve = true;
 			break;
 		case 'p':
 			settings.preserve = true;

@@ -235,6 +235,20 @@ static int begin_job(void *arg)
 	return first.end > 0 ? batch_job(&first) : 0;
 }
 
+static bool keep_folder_xattrs(const struct pair *pair)
+{
+	int from = open(pair->from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int to = from < 0 ? -1 : open(pair->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool good = to >= 0 ? keep_xattrs(from, to, pair->from, pair->to)
+	                    : complain(errno, "cannot open '%s'", from < 0 ? pair->from : pair->to);
+
+	if (to >= 0)
+		close(to);
+	if (from >= 0)
+		close(from);
+	return good;
+}
+
 /* The mode that it needed while it was filled, and the times that this changed. */
 static int end_job(void *arg)
 {
@@ -252,6 +266,8 @@ static int end_job(void *arg)
 		mode = pair->st.st_mode & MODE_ALL;
 	else if (errno != EPERM)
 		directory->good = complain(errno, "cannot keep the owner of '%s'", pair->to);
+	if (settings.xattrs && !keep_folder_xattrs(pair))
+		directory->good = false;
 	if (chmod(pair->to, mode) < 0 || utimensat(AT_FDCWD, pair->to, times, 0) < 0)
 		directory->good = complain(errno, "cannot keep mode and times of '%s'", pair->to);
 	return 0;

@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 static char folder[64];
 
@@ -203,6 +204,87 @@ TEST(without_the_owner_there_are_no_set_id_bits)
 	shell("export LD_LIBRARY_PATH=.; setpriv --reuid=1234 --clear-groups ./torc-cp-here -p theirs file");
 	shell("export LD_LIBRARY_PATH=.; setpriv --reuid=1234 --clear-groups ./torc-cp-here -r -p in folder");
 	shell("test $(stat -c %%a file) = 755 -a $(stat -c %%a folder) = 755");
+	end();
+}
+
+/* acl(5) as the kernel has it: whose, which permissions. rw-r-----, and for user 1234 rw-. */
+static const struct {
+	uint32_t version;
+	struct {
+		uint16_t tag, perm;
+		uint32_t id;
+	} entries[5];
+} acl = { 2, { { 1, 6, -1U }, { 2, 6, 1234 }, { 4, 4, -1U }, { 16, 6, -1U }, { 32, 0, -1U } } };
+
+static const char access_acl[] = "system.posix_acl_access", default_acl[] = "system.posix_acl_default";
+
+static void attribute_set(const char *path, const char *name, const void *value, size_t len)
+{
+	if (setxattr(in_folder(path), name, value, len, 0) < 0) {
+		ck_assert_int_eq(errno, ENOTSUP);
+		end();
+		SKIP("this file system has no attributes or no ACLs");
+	}
+}
+
+/* Has it exactly this one? len 0: it has none. */
+static bool attribute_is(const char *path, const char *name, const void *value, size_t len)
+{
+	char found[1000];
+	ssize_t n = getxattr(in_folder(path), name, found, sizeof found);
+
+	return len > 0 ? n == (ssize_t)len && memcmp(found, value, len) == 0 : n < 0 && errno == ENODATA;
+}
+
+TEST(extended_attributes_are_kept_if_told)
+{
+	begin();
+	shell("mkdir -p tree/in to; echo x >tree/file; echo x >tree/plain; chmod 640 tree/plain; chmod 700 tree/in");
+	shell("head -c 9000001 /dev/zero >tree/large; ln -s file tree/link; mkfifo tree/pipe; echo old >to/old");
+	attribute_set("tree/file", "user.a", "some", 4);
+	attribute_set("tree/file", "user.empty", "", 0);
+	attribute_set("tree/file", access_acl, &acl, sizeof acl);
+	attribute_set("tree/large", "user.a", "other", 5);
+	attribute_set("tree/in", "user.a", "folder", 6);
+	attribute_set("tree/in", default_acl, &acl, sizeof acl);
+	attribute_set("to", default_acl, &acl, sizeof acl); /* what is made in it has an ACL */
+	attribute_set("to/old", access_acl, &acl, sizeof acl);
+	ck_assert_int_eq(CP("-r", "-X", in_folder("tree"), in_folder("to")), 0);
+	ck_assert(attribute_is("to/tree/file", "user.a", "some", 4));
+	ck_assert_int_eq(getxattr(in_folder("to/tree/file"), "user.empty", NULL, 0), 0);
+	ck_assert(attribute_is("to/tree/file", access_acl, &acl, sizeof acl));
+	ck_assert(attribute_is("to/tree/large", "user.a", "other", 5));
+	ck_assert(attribute_is("to/tree/in", "user.a", "folder", 6));
+	ck_assert(attribute_is("to/tree/in", default_acl, &acl, sizeof acl));
+	ck_assert(attribute_is("to/tree/plain", access_acl, NULL, 0));
+	ck_assert(attribute_is("to/tree", default_acl, NULL, 0));
+	shell("test $(stat -c %%a to/tree/file) = 660 -a $(stat -c %%a to/tree/plain) = 640");
+	shell("test $(stat -c %%a to/tree/in) = 700 -a $(stat -c %%Y to/tree/in) = $(stat -c %%Y tree/in)");
+	ck_assert_int_eq(CP("-X", in_folder("tree/plain"), in_folder("to/old")), 0);
+	ck_assert(attribute_is("to/old", access_acl, NULL, 0));
+	ck_assert_int_eq(CP("-p", in_folder("tree/large"), in_folder("large")), 0); /* that is another wish */
+	ck_assert(attribute_is("large", "user.a", NULL, 0));
+	end();
+}
+
+/* By who owns it, and may not write to it. */
+TEST(attributes_of_a_file_for_reading_are_kept)
+{
+	char path[4096];
+
+	if (geteuid() != 0 || access("/usr/bin/setpriv", X_OK) < 0)
+		SKIP("needs to be root and setpriv(1)");
+	begin();
+	example_path(path, sizeof path, "../torc-cp");
+	shell("chmod 777 . && printf x >file");
+	attribute_set("file", "user.a", "some", 4);
+	attribute_set("file", "trusted.a", "not his", 7);
+	shell("chown 1234 file && chmod 444 file && cp %s ./torc-cp-here && cp $(dirname %s)/libtorc.so.0 .", path,
+	      path);
+	shell("export LD_LIBRARY_PATH=.; chmod 755 torc-cp-here; setpriv --reuid=1234 --clear-groups ./torc-cp-here -X file to");
+	ck_assert(attribute_is("to", "user.a", "some", 4));
+	ck_assert(attribute_is("to", "trusted.a", NULL, 0));
+	shell("test $(stat -c %%a to) = 444");
 	end();
 }
 
