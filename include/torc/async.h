@@ -44,8 +44,9 @@ TORC_API struct torc_case torc_case_writable(struct torc_async *async) TORC_LOCA
 typedef int torc_try_fn(int fd, void *arg);
 
 /* Call op(fd, arg) until it returns something else than -EAGAIN, parking until the fd is readable (writable) in
- * between: how a library's non-blocking call becomes one that waits. Returns what op returned at last; -EBADF,
- * -ECANCELED, -ETIME without another call to op. */
+ * between: how a library's non-blocking call becomes one that waits. Where op never has to wait, the calls yield from time
+ * to time all the same, as torc_yield_if_needed() does (queue.h). Returns what op returned at last; -EBADF, -ECANCELED,
+ * -ETIME without another call to op. */
 TORC_API int torc_async_read_with(struct torc_async *async, torc_try_fn *op, void *arg) TORC_PARKS TORC_MUST;
 TORC_API int torc_async_write_with(struct torc_async *async, torc_try_fn *op, void *arg) TORC_PARKS TORC_MUST;
 

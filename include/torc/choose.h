@@ -35,8 +35,9 @@ struct torc_case {
 
 /* Wait until one of `count` cases can happen, and have it happen: exactly one does, and of the others nothing has
  * happened. If some can at once, one of them is picked at random, each with about the same chance; the call does not
- * park then. If none can, the first that can is it; who waits here for a channel or an event stands in the same queue, first
- * come first served, as who waits for it alone.
+ * park then: a loop in which some always can, a descriptor that others keep filling, say, lets other fibers run by
+ * torc_yield_if_needed() (queue.h). If none can, the first that can is it; who waits here for a channel or an event
+ * stands in the same queue, first come first served, as who waits for it alone.
  *
  * A case that fails has happened: a receive from a channel that is closed and drained is chosen with result -EPIPE, a
  * descriptor that is closed with -EBADF. Look at .result, and switch such a case off before the next call.

@@ -34,8 +34,9 @@ struct torc_signals {
 TORC_API int torc_signals_open_list(struct torc_signals *signals, int first, ...) TORC_ANYWHERE TORC_MUST;
 
 /* Wait for the next signal of the set, and return its number. `times`, if not NULL, is how often it came since it was
- * last returned; a signal that comes in floods does not keep the others waiting. Of several fibers that wait on one set
- * each signal wakes one. Also returns -EBADF (closed meanwhile), -ECANCELED, -ETIME. */
+ * last returned; a signal that comes in floods keeps neither the others waiting nor, for the call yields from time to
+ * time, the core's other fibers. Of several fibers that wait on one set each signal wakes one. Also returns -EBADF (closed
+ * meanwhile), -ECANCELED, -ETIME. */
 TORC_API int torc_signals_next(struct torc_signals *signals, unsigned *times) TORC_PARKS TORC_MUST;
 
 /* Let go. Fibers that wait are woken with -EBADF first. When the last set with a signal closes, the signal does again

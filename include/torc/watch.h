@@ -44,7 +44,8 @@ TORC_API int torc_watch_remove(struct torc_watch *watch, int id) TORC_LOCAL;
 
 /* Wait for the next event; in order. Of several fibers that wait each event reaches one. Returns 0. When more happens than
  * the kernel keeps (max_queued_events, 16,384 by default), an event with IN_Q_OVERFLOW and id -1 says that some were lost:
- * look for yourself then. Also returns -EBADF (closed meanwhile), -ECANCELED, -ETIME, after which nothing is lost. */
+ * look for yourself then. Where there is always a next one the calls yield from time to time all the same. Also returns
+ * -EBADF (closed meanwhile), -ECANCELED, -ETIME, after which nothing is lost. */
 TORC_API int torc_watch_next(struct torc_watch *watch, struct torc_watch_event *event) TORC_PARKS TORC_MUST;
 
 /* Fibers that wait are woken with -EBADF first. Harmless on an empty handle; never cancelled. */

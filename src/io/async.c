@@ -3,6 +3,8 @@
 #include "executor/waitable.h"
 #include "machine/sys.h"
 
+#include <torc/queue.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -69,8 +71,10 @@ static int run_with(struct torc_async *async, torc_try_fn *op, void *arg, unsign
 		if (scope_refuses(executor->running))
 			return scope_refuses(executor->running);
 		r = op(async_fd(async), arg);
-		if (r != -EAGAIN)
+		if (r != -EAGAIN) {
+			torc_yield_if_needed(); /* the handle may be gone then */
 			return r;
+		}
 		r = async_poll(async, events, function);
 		if (r < 0)
 			return r;

@@ -2,6 +2,8 @@
 
 #include "machine/signals.h"
 
+#include <torc/queue.h>
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -64,6 +66,7 @@ int torc_signals_next(struct torc_signals *signals, unsigned *times)
 	}
 	if (signals->async.busy_ && signals_any(set))
 		signals_ring(set);
+	torc_yield_if_needed(); /* the set may be gone then */
 	return signal;
 }
 

@@ -2,6 +2,8 @@
 
 #include "machine/notify.h"
 
+#include <torc/queue.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -121,6 +123,7 @@ int torc_watch_next(struct torc_watch *watch, struct torc_watch_event *event)
 		return -EBADF;
 	r = next_event(watch, watch->events_, event);
 	pass_on(watch->events_);
+	torc_yield_if_needed(); /* with the event in hand: who closes the watch meanwhile does not know of us */
 	return r;
 }
 

@@ -146,6 +146,31 @@ static inline torc_ns thread_cpu_now(void)
 	return cpu_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
+static inline int note_turn(void *arg)
+{
+	*(bool *)arg = true;
+	return 0;
+}
+
+/* Does a fiber that does this again and again, and never has to wait for it, let others run? */
+static inline bool lets_others_run(void (*step)(void *), void *arg)
+{
+	enum { STEPS = 400 };
+	const torc_ns work = 100 * TORC_US;
+	bool others_ran = false;
+
+	TORC_SCOPE(scope);
+	ck_assert_int_eq(torc_go(scope, note_turn, &others_ran), 0);
+	for (int i = 0; i < STEPS && !others_ran; i++) {
+		torc_ns begun = thread_cpu_now();
+
+		step(arg);
+		while (thread_cpu_now() - begun < work) {
+		}
+	}
+	return others_ran;
+}
+
 /* --- children -------------------------------------------------------------------------------- */
 
 /* What became of a process that ran `body`: waitpid's status, and what it wrote to stderr. */

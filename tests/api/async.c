@@ -715,6 +715,22 @@ TEST_IN_FIBER(an_error_of_the_operation_is_handed_through)
 	ck_assert_int_eq(torc_async_close(&b), 0);
 }
 
+static void succeed_at_once(void *async)
+{
+	ck_assert_int_eq(torc_async_read_with(async, say_next, &(struct attempt){ .results = { 1 } }), 1);
+	ck_assert_int_eq(torc_async_write_with(async, say_next, &(struct attempt){ .results = { 1 } }), 1);
+}
+
+TEST_IN_FIBER(operations_that_always_succeed_do_not_keep_the_core)
+{
+	struct torc_async a, b;
+
+	wrapped_sockets(&a, &b);
+	ck_assert(lets_others_run(succeed_at_once, &a));
+	ck_assert_int_eq(torc_async_close(&a), 0);
+	ck_assert_int_eq(torc_async_close(&b), 0);
+}
+
 TEST_IN_FIBER(again_means_wait_and_call_again)
 {
 	struct attempt reading = { .results = { -EAGAIN, -EAGAIN, -EAGAIN, 17 } };

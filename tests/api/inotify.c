@@ -284,6 +284,30 @@ TEST_IN_FIBER(or_those_behind_who_is_cancelled)
 	place_remove(&place);
 }
 
+static void take_event(void *watch)
+{
+	struct torc_watch_event event;
+
+	ck_assert_int_eq(torc_watch_next(watch, &event), 0);
+}
+
+TEST_IN_FIBER(a_flood_of_events_does_not_keep_the_core)
+{
+	struct torc_watch watch;
+	struct place place;
+
+	place_make(&place);
+	ck_assert_int_eq(torc_watch_open(&watch), 0);
+	ck_assert_int_gt(torc_watch_add(&watch, place.path, IN_CREATE | IN_DELETE), 0);
+	for (int i = 0; i < 250; i++) {
+		write_file(at(&place, "file"));
+		ck_assert_int_eq(unlink(at(&place, "file")), 0);
+	}
+	ck_assert(lets_others_run(take_event, &watch));
+	torc_watch_close(&watch);
+	place_remove(&place);
+}
+
 TEST_IN_FIBER(an_overflow_is_said)
 {
 	struct torc_watch watch;

@@ -351,6 +351,21 @@ TEST_IN_FIBER(a_storm_from_other_threads_is_counted_to_the_last)
 
 /* Sets that open and close while signals come: each counts what came in its time, and no descriptor of another's is
  * written to. */
+static void send_and_take(void *signals)
+{
+	raise(SIGUSR1);
+	ck_assert_int_eq(torc_signals_next(signals, NULL), SIGUSR1);
+}
+
+TEST_IN_FIBER(a_flood_of_signals_does_not_keep_the_core)
+{
+	struct torc_signals signals;
+
+	ck_assert_int_eq(torc_signals_open(&signals, SIGUSR1), 0);
+	ck_assert(lets_others_run(send_and_take, &signals));
+	torc_signals_close(&signals);
+}
+
 TEST_IN_FIBER(sets_come_and_go_in_a_storm)
 {
 	struct torc_signals steady;
