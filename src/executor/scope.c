@@ -49,6 +49,7 @@ void scope_init(struct scope *scope, struct executor *executor, struct fiber *op
 	scope->outer = outer;
 	scope->opener = opener;
 	scope->executor = executor;
+	scope->self = scope;
 	scope->queue = options->queue ? (struct task_queue *)options->queue : opener ? opener->queue : &executor->first;
 	list_init(&scope->children);
 	list_init(&scope->spawners);

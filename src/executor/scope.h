@@ -12,6 +12,7 @@ struct scope {
 	struct scope *outer;  /* the opener's next one */
 	struct fiber *opener; /* NULL: the root scope of an executor */
 	struct executor *executor;
+	const struct scope *self; /* where it was opened: a copy is none */
 	struct task_queue *queue; /* of the children */
 	struct list children;     /* fibers, by siblings */
 	struct list spawners;     /* parked on the limit */
@@ -61,14 +62,14 @@ void scope_child_ended(struct scope *scope, struct fiber *fiber, int result);
 /* Wait until no child is left. */
 void scope_await_children(struct scope *scope);
 
-/* The scope of a public handle, which must belong to this core. */
+/* The scope of a public handle, which must belong to this core and be where it was opened. */
 static inline struct scope *scope_of(const struct torc_scope *handle, const struct executor *executor,
                                      const char *function)
 {
 	struct scope *scope = (struct scope *)(void *)(uintptr_t)handle;
 
-	if (unlikely(scope->executor != executor))
-		panic(function, "the scope is not open, or belongs to another core");
+	if (unlikely(scope->executor != executor || scope->self != scope))
+		panic(function, "the scope is not open, was moved, or belongs to another core");
 	return scope;
 }
 

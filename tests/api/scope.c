@@ -1302,6 +1302,39 @@ DEATH_IN_FIBER(leaving_twice_is_misuse, "torc: torc_scope_leave: .*")
 	torc_scope_leave(&scope);
 }
 
+/* The copy of an open scope, while the original has a child and is not touched. */
+static struct torc_scope *moved(void)
+{
+	static struct torc_scope original, copy;
+
+	torc_scope_open(&original, NULL);
+	ck_assert_int_eq(torc_go(&original, nothing, NULL), 0);
+	copy = original;
+	return &copy;
+}
+
+DEATH_IN_FIBER(spawning_into_a_moved_scope_is_misuse, "torc: torc_go(_from)?: the scope .*moved")
+{
+	ck_assert_int_eq(torc_go(moved(), nothing, NULL), 0);
+}
+
+DEATH_IN_FIBER(joining_a_moved_scope_is_misuse, "torc: torc_scope_join: the scope .*moved")
+{
+	ck_assert_int_eq(torc_scope_join(moved()), 0);
+}
+
+DEATH_IN_FIBER(cancelling_a_moved_scope_is_misuse, "torc: torc_scope_cancel: the scope .*moved")
+{
+	torc_scope_cancel(moved());
+}
+
+DEATH_IN_FIBER(leaving_a_moved_scope_is_misuse, "torc: torc_scope_leave: the scope .*moved")
+{
+	struct torc_scope *scope = moved();
+
+	torc_scope_leave(&scope);
+}
+
 /* Static, so that what the panic looks at is still there when the fiber has returned. */
 static struct torc_scope forgotten;
 
