@@ -31,7 +31,8 @@ TORC_API int torc_async_unwrap(struct torc_async *async) TORC_PARKS TORC_MUST;
 TORC_API int torc_async_fd(const struct torc_async *async) TORC_ANYWHERE;
 
 /* Steps 2 and 3: park until a read (write) would not block: there is data, room, an end or an error, in the sense
- * of poll(2). A regular file always is, though reading one may block the core all the same. One fiber may wait for reading while another waits for writing.
+ * of poll(2). A regular file always is, though reading one may block the core all the same. One fiber may wait for
+ * reading while another waits for writing.
  * Returns 0; -EBADF if the handle is empty or was closed meanwhile; -ECANCELED, -ETIME. */
 TORC_API int torc_async_readable(struct torc_async *async) TORC_PARKS TORC_MUST;
 TORC_API int torc_async_writable(struct torc_async *async) TORC_PARKS TORC_MUST;

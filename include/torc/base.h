@@ -51,7 +51,8 @@ typedef int torc_fn(void *arg);
 /* An options literal: torc fills in the size, you name what differs from zero. Zero means "the default". Later versions
  * append fields: a program that was compiled with fewer gets their defaults. A size that is none, or is larger than this
  * version knows, is misuse.
- *   torc_tcp_listen(&listener, "[::]:80", TORC_OPTIONS(torc_listen_options, .share_port = true)) */
+ *   torc_tcp_listen(&listener, "[::]:80", TORC_OPTIONS(torc_listen_options, .share_port = true))
+ * C++ has no such literals: there declare a zeroed struct, set its .size and what differs, and pass its address. */
 #define TORC_OPTIONS(type, ...) (&(const struct type){ .size = sizeof(struct type), __VA_ARGS__ })
 
 #endif

@@ -39,7 +39,8 @@ struct torc_scope {
 
 /* Declare and open a scope that cannot be forgotten: leaving the block without having joined cancels the children
  * and waits for them, be it by return, break, goto or the closing brace.
- *   TORC_SCOPE(peers, .until = TORC_ALL_DONE, .deadline = torc_in(5 * TORC_SEC)); */
+ *   TORC_SCOPE(peers, .until = TORC_ALL_DONE, .deadline = torc_in(5 * TORC_SEC));
+ * For C: in C++ let a constructor call torc_scope_open and its destructor torc_scope_leave. */
 #define TORC_SCOPE(...) TORC_SCOPE_(__VA_ARGS__, .size = sizeof(struct torc_scope_options))
 #define TORC_SCOPE_(name, ...)                                                             \
 	struct torc_scope name##_scope_;                                                   \
@@ -96,7 +97,7 @@ TORC_API void torc_scope_leave(struct torc_scope *const *scope) TORC_PARKS;
 #define torc_go(scope, fn, arg) torc_go_from((scope), (fn), (arg), TORC_FROM_(fn))
 
 /* The same, but `lvalue` moves onto the new fiber's stack, where fn gets its address, and is zeroed here; on success
- * only: after a failure it is still yours. -E2BIG if it is larger than half a stack. */
+ * only: after a failure it is still yours. -E2BIG if it is larger than half a stack. Keeps an alignment of up to 64 bytes. */
 #define torc_give(scope, fn, lvalue) torc_give_from((scope), (fn), &(lvalue), sizeof(lvalue), TORC_FROM_(fn))
 
 /* What torc_go and torc_give expand to. `from` names the fiber in diagnoses ("function at file:line"); it is kept,
