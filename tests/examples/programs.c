@@ -224,3 +224,22 @@ TEST(replace_counts)
 	ck_assert_int_eq(unlink(path), 0);
 	ck_assert_int_eq(rmdir(directory), 0);
 }
+
+TEST(probe_names_features)
+{
+	struct example example;
+
+	example_start(&example, (char *[]){ "../torc-probe", "--features", NULL });
+	ck_assert_int_eq(example_end(&example), 0);
+	ck_assert_ptr_nonnull(strstr(example.text, "defer_taskrun"));
+	prints((char *[]){ "../torc-probe", "--help", NULL }, "usage: torc-probe [--features]\n");
+}
+
+TEST(probe_that_cannot_write_fails)
+{
+	char command[4200], path[4096];
+
+	example_path(path, sizeof path, "../torc-probe");
+	snprintf(command, sizeof command, "%s --features >/dev/full 2>/dev/null", path);
+	ck_assert_int_eq(WEXITSTATUS(system(command)), 1);
+}
