@@ -23,8 +23,9 @@ TORC_API void torc_shared_event_set(struct torc_shared_event *event) TORC_ANYWHE
 TORC_API void torc_shared_event_reset(struct torc_shared_event *event) TORC_ANYWHERE;
 TORC_API bool torc_shared_event_is_set(const struct torc_shared_event *event) TORC_ANYWHERE;
 
-/* Wait in a fiber until it is set; parks unless it is. Returns 0; -ECANCELED, -ETIME; -ENOMEM; and where the kernel has
- * no futex requests (before Linux 6.7), so that each wait takes a descriptor, -EMFILE, -ENFILE. eventfd(2) */
+/* Wait in a fiber until it is set; parks unless it is, and yields then from time to time, as torc_yield_if_needed() does
+ * (queue.h). Returns 0; -ECANCELED, -ETIME; -ENOMEM; and where the kernel has no futex requests (before Linux 6.7), so that
+ * each wait takes a descriptor, -EMFILE, -ENFILE. eventfd(2) */
 TORC_API int torc_shared_event_wait(struct torc_shared_event *event) TORC_PARKS TORC_MUST;
 
 /* Wait on a thread that is no executor: block it until the event is set, or until `deadline` (INT64_MAX: none).

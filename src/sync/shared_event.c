@@ -4,6 +4,7 @@
  * Threads sleep on the word; fibers do so through the ring where the kernel can (FUTEX_WAIT), and elsewhere have an
  * eventfd each, found by a list. Setting touches the event last when it changes the word: who sees that may free it.
  * Relies on request, futex. Keeps: the list is changed under the lock, and is empty unless the word says LISTED. */
+#include <torc/queue.h>
 #include <torc/shared_event.h>
 
 #include "executor/request.h"
@@ -196,8 +197,10 @@ int torc_shared_event_wait(struct torc_shared_event *event)
 	uint32_t since = look(event);
 	int r = 0;
 
-	if (passed(since, since))
+	if (passed(since, since)) {
+		torc_yield_if_needed(); /* others may set it without end; it may be gone then */
 		return 0;
+	}
 	if (scope_refuses(executor->running))
 		return scope_refuses(executor->running);
 	if (!feature_on(FEATURE_FUTEX))

@@ -92,6 +92,18 @@ TEST(signals_do_not_end_a_wait)
 	ck_assert_int_eq(end_of(thread), 0);
 }
 
+static void wait_and_reset(void *event)
+{
+	torc_shared_event_set(event); /* as another thread may, again and again */
+	ck_assert_int_eq(torc_shared_event_wait(event), 0);
+	torc_shared_event_reset(event);
+}
+
+TEST_IN_FIBER(one_that_is_set_again_and_again_does_not_keep_the_core)
+{
+	ck_assert(lets_others_run(wait_and_reset, &(struct torc_shared_event){ 0 }));
+}
+
 TEST_IN_FIBER(a_thread_wakes_a_fiber)
 {
 	struct torc_shared_event event = { 0 };
