@@ -27,8 +27,9 @@ struct torc_file_writer_options {
 	size_t size;
 	uint64_t start; /* where the first byte goes, any; default 0. What the file has before, and beyond the last byte
 	                       that is written, stays                                                     */
-	size_t buffer_size; /* bytes that one request writes, 1 to 1 GiB; on a direct file a multiple of its alignment;
-	                       default 128 KiB, or one block if that is larger                            */
+	size_t buffer_size; /* bytes that one request writes, 1 to 1 GiB; on a direct file a multiple of its alignment,
+	                       and of 4,096 where several writers write parts of it at once; default 128 KiB, or
+	                       one block if that is larger                                                */
 	int write_behind; /* how many buffers may be on their way while another is filled, at most 1,024; default 4; < 0:
 	                       none, so that a full buffer is waited for before the next byte is taken    */
 };

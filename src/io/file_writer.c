@@ -17,6 +17,7 @@ enum {
 	BEHIND_USUAL = 4,
 	BEHIND_MOST = 1024,
 	ODD_TRIES = 1000,
+	PAGE = 4096,
 };
 
 struct writer {
@@ -25,7 +26,8 @@ struct writer {
 	uint64_t base; /* where the buffer that is filled goes */
 	size_t filled; /* bytes of it */
 	size_t kept;   /* so many of them a flush has brought into the file */
-	size_t room;   /* bytes that it takes: the first one ends at a block */
+	size_t room;   /* bytes that it takes: the first one ends at a unit */
+	uint32_t unit; /* of what is written with O_DIRECT on; 1: anything */
 	size_t buffer_size;
 	uint64_t flushed;   /* what a flush has seen to */
 	int error;          /* the first one, by its place in the file */
@@ -99,13 +101,21 @@ static struct writer *make(const struct torc_file_writer_options *options)
 	return writer;
 }
 
+/* What is written in whole past the kernel's cache: pages, where the device has smaller blocks. Another writer, of the part
+ * that begins or ends in the same page, writes to it through the cache, and both at once make a later sync say -EIO. */
+static uint32_t unit_of(const struct torc_file *file, size_t buffer_size)
+{
+	uint32_t alignment = (uint32_t)torc_file_align(file);
+
+	return alignment > 1 && alignment < PAGE && buffer_size % PAGE == 0 ? PAGE : alignment;
+}
+
 int torc_file_writer_open(struct torc_file_writer *handle, struct torc_file *file,
                           const struct torc_file_writer_options *options)
 {
 	struct torc_file_writer_options whole;
 	struct torc_file_writer_options wanted = *(const struct torc_file_writer_options *)OPTIONS(options, whole);
 	struct executor *executor = executor_in_fiber(__func__);
-	uint32_t alignment = (uint32_t)torc_file_align(file);
 	struct writer *writer;
 	int r;
 
@@ -121,9 +131,10 @@ int torc_file_writer_open(struct torc_file_writer *handle, struct torc_file *fil
 	if (!writer)
 		return -ENOMEM;
 	writer->file = file;
+	writer->unit = unit_of(file, wanted.buffer_size);
 	writer->room = writer->buffer_size;
-	if (writer->base % alignment != 0)
-		writer->room = alignment - writer->base % alignment;
+	if (writer->base % writer->unit != 0)
+		writer->room = writer->unit - writer->base % writer->unit;
 	flights_open(&writer->flights, executor, file);
 	for (unsigned i = 0; i < writer->count; i++) {
 		flight_init(&writer->buffers[i], &writer->flights);
@@ -162,13 +173,13 @@ static int await(struct writer *writer, unsigned i, bool shielded)
 	return 0;
 }
 
-/* One attempt to write what is no whole block of a direct file. The flag is looked at when the kernel gets round to it. */
+/* One attempt to write what is no whole unit of a direct file. The flag is looked at when the kernel gets round to it. */
 static int write_buffered(struct writer *writer, size_t from, bool shielded)
 {
 	struct flight *buffer = &writer->buffers[writer->current];
 	int r;
 
-	if (writer->flights.alignment > 1) {
+	if (writer->unit > 1) {
 		r = sys_status_flags(writer->flights.fd, 0, O_DIRECT);
 		if (r < 0)
 			return r;
@@ -182,7 +193,7 @@ static int write_buffered(struct writer *writer, size_t from, bool shielded)
 	return r;
 }
 
-/* Write what is no whole block, by itself, and wait for it. */
+/* Write what is no whole unit, by itself, and wait for it. */
 static int write_odd_piece(struct writer *writer, size_t from, bool shielded)
 {
 	struct flight *buffer = &writer->buffers[writer->current];
@@ -207,10 +218,9 @@ static int write_odd_piece(struct writer *writer, size_t from, bool shielded)
 /* The buffer is full: send it on its way, and turn to the next one. */
 static int launch(struct writer *writer, bool shielded)
 {
-	uint32_t alignment = writer->flights.alignment;
-	size_t from = writer->kept - writer->kept % alignment;
+	size_t from = writer->kept - writer->kept % writer->unit;
 
-	if (writer->base % alignment != 0) {
+	if (writer->base % writer->unit != 0) {
 		int r = write_odd_piece(writer, writer->kept, shielded);
 
 		if (r < 0)
@@ -296,16 +306,16 @@ int torc_file_writer_commit(struct torc_file_writer *handle, size_t len)
 
 static int write_rest(struct writer *writer, bool shielded)
 {
-	uint32_t alignment = writer->flights.alignment;
-	size_t from = writer->kept - writer->kept % alignment, blocks = writer->filled - writer->filled % alignment;
+	uint32_t unit = writer->unit;
+	size_t from = writer->kept - writer->kept % unit, blocks = writer->filled - writer->filled % unit;
 	int r = await(writer, writer->current, shielded);
 
 	if (r < 0 || writer->filled == writer->kept)
 		return r;
 	if (writer->filled == writer->room)
 		return launch(writer, shielded);
-	if (writer->base % alignment != 0)
-		blocks = 0; /* within the first block */
+	if (writer->base % unit != 0)
+		blocks = 0; /* within the first one */
 	if (blocks > from) {
 		flight_write(&writer->buffers[writer->current], memory_of(writer, writer->current) + from,
 		             blocks - from, writer->base + from);
@@ -376,7 +386,7 @@ uint64_t torc_file_writer_flushed(const struct torc_file_writer *handle)
 	}
 	if (writer->error && writer->failed_at < flushed)
 		flushed = writer->failed_at;
-	return flushed > writer->flushed ? flushed : writer->flushed; /* a direct file's last block is written again */
+	return flushed > writer->flushed ? flushed : writer->flushed; /* a direct file's last unit is written again */
 }
 
 static int end(struct torc_file_writer *handle, bool keep)

@@ -52,7 +52,9 @@ static bool go_back_to_block(struct flight *flight)
 	uint64_t end = flight->offset + flight->done;
 	uint32_t alignment = flight->group->alignment;
 
-	if (end % alignment == 0 || flight->offset % alignment != 0) /* the latter: O_DIRECT is off for it */
+	if (end % alignment == 0)
+		return true;
+	if (flight->offset % alignment != 0 || flight->len % alignment != 0) /* O_DIRECT is off for it */
 		return true;
 	if (end == flight->stopped_at)
 		return false;

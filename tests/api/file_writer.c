@@ -272,6 +272,28 @@ static void limit_files(size_t size)
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
+TEST_IN_FIBER(a_tail_beyond_the_limit)
+{
+	struct torc_file_writer writer;
+	struct torc_file file;
+	struct scratch scratch;
+
+	for (int direct = 0; direct < 2; direct++) {
+		scratch_make(&scratch, 0);
+		file_open(&file, scratch.path, O_WRONLY, direct);
+		writer_open(&writer, &file, NULL);
+		limit_files(2000);
+		put(&writer, 0, 3000);
+		ck_assert_int_eq(torc_file_writer_flush(&writer), -EFBIG);
+		ck_assert_uint_le(torc_file_writer_flushed(&writer), 2000);
+		ck_assert_int_eq(torc_file_writer_close(&writer), -EFBIG);
+		limit_files(1 << 20);
+		ck_assert_uint_eq(scratch_size(&scratch), 2000);
+		ck_assert_int_eq(torc_file_close(&file), 0);
+		scratch_remove(&scratch);
+	}
+}
+
 /* Write until it fails, which it must, beyond `good` bytes, and then for ever. */
 static void until_it_fails(struct torc_file_writer *writer, int error, size_t good)
 {
@@ -485,6 +507,65 @@ TEST_IN_FIBER_TIMEOUT(writers_of_parts_of_one_direct_file, 60)
 TEST_IN_FIBER_TIMEOUT(writers_with_handles_of_their_own, 60)
 {
 	write_parts(true);
+}
+
+struct short_part {
+	struct torc_file *file;
+	size_t from, to;
+	struct random random;
+};
+
+static int write_short_part(void *arg)
+{
+	struct short_part *part = arg;
+	struct torc_file_writer writer;
+
+	writer_open(&writer, part->file,
+	            TORC_OPTIONS(torc_file_writer_options, .start = part->from, .buffer_size = 4096));
+	for (size_t at = part->from, n; at < part->to; at += n) {
+		n = 1 + random_below(&part->random, 6000);
+		n = n < part->to - at ? n : part->to - at;
+		put(&writer, at, n);
+		if (random_below(&part->random, 3) == 0)
+			torc_yield();
+	}
+	return torc_file_writer_close(&writer);
+}
+
+/* What one writes through the cache and the other past it, in one page at once, makes the sync fail. */
+TEST_IN_FIBER_TIMEOUT(writers_of_parts_that_meet_within_a_page, 60)
+{
+	struct random random = random_seeded(1);
+	struct short_part parts[PARTS];
+	struct torc_file files[PARTS];
+	struct scratch scratch;
+	unsigned char *bytes;
+	size_t size;
+
+	for (int round = 0; round < 100; round++) {
+		scratch_make(&scratch, 0);
+		for (int i = 0; i < PARTS; i++) {
+			file_open(&files[i], scratch.path, O_WRONLY, true);
+			parts[i].file = &files[round % 2 ? i : 0];
+			parts[i].from = i > 0 ? parts[i - 1].to : 0;
+			parts[i].to = parts[i].from + 500 + random_below(&random, 9000);
+			parts[i].random = random_seeded(random_next(&random));
+		}
+		{
+			TORC_SCOPE(scope);
+			for (size_t i = 0; i < PARTS; i++)
+				ck_assert_int_eq(torc_go(scope, write_short_part, &parts[i]), 0);
+			ck_assert_int_eq(torc_scope_join(scope), 0);
+		}
+		ck_assert_int_eq(torc_file_sync(&files[0]), 0);
+		for (int i = 0; i < PARTS; i++)
+			ck_assert_int_eq(torc_file_close(&files[i]), 0);
+		bytes = scratch_load(&scratch, &size);
+		ck_assert_uint_eq(size, parts[PARTS - 1].to);
+		ck_assert(pattern_holds(bytes, size, 0));
+		free(bytes);
+		scratch_remove(&scratch);
+	}
 }
 
 /* The flag belongs to the open file, which others have too. */
