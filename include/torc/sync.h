@@ -30,7 +30,8 @@ extern TORC_API __thread const torc_fiber_ *torc_running_ __attribute__((tls_mod
 /* --- mutex: one at a time -------------------------------------------------------------------- */
 
 /* For what must stay as it is while its holder parks; between parking calls nobody else runs anyway. Whoever unlocks
- * hands it to the first that waits. Locking it twice and unlocking what one does not hold end the process. */
+ * hands it to the first that waits. Locking it twice, unlocking what one does not hold, and ending with it locked, where the
+ * next who wants it finds out, end the process. */
 struct torc_mutex {
 	torc_fiber_ owner_;
 	struct torc_waiters_ waiters_;

@@ -175,6 +175,8 @@ static inline __attribute__((noreturn, always_inline)) void executor_end_fiber(s
 	executor->live--;
 	fiber->queue->members--;
 	executor_set_running(executor, next);
+	/* For who still has its address, as the holder of a lock. Memory that was given back says so too. */
+	fiber->scope = NULL;
 	/* The slot is free from here on, though we still stand on it: nobody takes it before the jump. */
 	stack_give(&executor->stacks, fiber->slot);
 	sanitize_fiber_end(&executor->dead);

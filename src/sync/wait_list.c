@@ -5,6 +5,11 @@ void wait_list_other_core(const char *function)
 	panic(function, "the object is in use on another core; it belongs to one");
 }
 
+void wait_list_holder_ended(const char *function)
+{
+	panic(function, "the fiber that holds it has ended without giving it back");
+}
+
 static void interrupt(struct wait *wait)
 {
 	struct waiter *waiter = container_of(wait, struct waiter, wait);

@@ -41,11 +41,16 @@ void waiter_init(struct waiter *waiter, struct executor *executor, const char *w
 
 /* All that wait must be of the executor of this thread: panics otherwise, in the name of the public function. */
 void wait_list_other_core(const char *function) __attribute__((noreturn, cold));
+void wait_list_holder_ended(const char *function) __attribute__((noreturn, cold));
 
-/* The same of the fiber that holds something. */
+/* The same of the fiber that holds something; and it must not have ended, as far as that can be seen. */
 static inline void wait_list_check_holder(const void *holder, const struct executor *executor, const char *function)
 {
-	if (unlikely(((const struct fiber *)holder)->scope->executor != executor))
+	const struct scope *scope = ((const struct fiber *)holder)->scope;
+
+	if (unlikely(!scope))
+		wait_list_holder_ended(function);
+	if (unlikely(scope->executor != executor))
 		wait_list_other_core(function);
 }
 

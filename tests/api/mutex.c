@@ -80,6 +80,17 @@ TEST_IN_FIBER(one_at_a_time)
 	torc_mutex_unlock(&mutex);
 }
 
+static int lock_and_keep(void *mutex)
+{
+	int r = torc_mutex_lock(mutex);
+
+	if (r == 0) {
+		r = torc_sleep(AGES);
+		torc_mutex_unlock(mutex);
+	}
+	return r;
+}
+
 TEST_IN_FIBER(in_a_cancelled_scope_only_a_free_one)
 {
 	struct torc_mutex mutex = { 0 };
@@ -87,7 +98,7 @@ TEST_IN_FIBER(in_a_cancelled_scope_only_a_free_one)
 
 	ck_assert_int_eq(call_cancelled(lock_and_unlock, &mutex), 0);
 	TORC_SCOPE(scope);
-	start_call(scope, &holder, lock, &mutex); /* and keeps it */
+	start_call(scope, &holder, lock_and_keep, &mutex);
 	ck_assert_int_eq(call_cancelled(lock, &mutex), -ECANCELED);
 	ck_assert_int_eq(call_until_soon(lock, &mutex), -ETIME);
 }
@@ -146,6 +157,16 @@ DEATH_IN_FIBER(unlocked_twice, "torc_mutex_unlock: the caller does not hold the 
 	ck_assert_int_eq(torc_mutex_lock(&mutex), 0);
 	torc_mutex_unlock(&mutex);
 	torc_mutex_unlock(&mutex);
+}
+
+DEATH_IN_FIBER(its_holder_has_ended, "torc_mutex_lock: the fiber that holds it has ended without giving it back")
+{
+	struct torc_mutex mutex = { 0 };
+
+	TORC_SCOPE(scope);
+	ck_assert_int_eq(torc_go(scope, lock, &mutex), 0);
+	ck_assert_int_eq(torc_scope_join(scope), 0);
+	ck_assert_int_eq(torc_mutex_lock(&mutex), 0);
 }
 
 static int just_unlock(void *mutex)

@@ -125,6 +125,21 @@ DEATH_IN_FIBER(read_by_the_writer, "torc_rwlock_lock_read: the caller holds the 
 	ck_assert_int_eq(torc_rwlock_lock_read(&rwlock), 0);
 }
 
+static int just_write(void *rwlock)
+{
+	return torc_rwlock_lock_write(rwlock);
+}
+
+DEATH_IN_FIBER(its_writer_has_ended, "torc_rwlock_lock_read: the fiber that holds it has ended without giving it back")
+{
+	struct torc_rwlock rwlock = { 0 };
+
+	TORC_SCOPE(scope);
+	ck_assert_int_eq(torc_go(scope, just_write, &rwlock), 0);
+	ck_assert_int_eq(torc_scope_join(scope), 0);
+	ck_assert_int_eq(torc_rwlock_lock_read(&rwlock), 0);
+}
+
 DEATH_IN_FIBER(unread_by_nobody, "torc_rwlock_unlock_read: nobody holds the lock for reading")
 {
 	struct torc_rwlock rwlock = { 0 };

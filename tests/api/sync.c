@@ -35,8 +35,10 @@ static void on_two_cores(int (*first)(void *), int (*second)(void *))
 
 static int lock(void *arg)
 {
+	int r = torc_mutex_lock(&shared.mutex);
+
 	(void)arg;
-	return torc_mutex_lock(&shared.mutex);
+	return r < 0 ? r : torc_sleep(FOREVER);
 }
 
 DEATH(mutex, "torc_mutex_lock: the object is in use on another core; it belongs to one")
