@@ -341,8 +341,8 @@ static void look_for_a_while(struct executor *executor, const struct torc_lane *
 	if (executor->mail.unsent > 0)
 		executor->mail.push_waiting(executor);
 	for (int i = 0; i < PATIENCE; i++) {
-		if (executor->queue->count > 0 || executor->mail.unsent > 0 || !reactor_quiet(&executor->reactor) ||
-		    __atomic_load_n(&executor->mail.dirty, __ATOMIC_RELAXED))
+		if (executor->queue->count > 0 || executor->mail.unsent > 0 || executor->mail.bells ||
+		    !reactor_quiet(&executor->reactor) || __atomic_load_n(&executor->mail.dirty, __ATOMIC_RELAXED))
 			return;
 		if (ring ? ring->tail - __atomic_load_n(&ring->head, __ATOMIC_RELAXED) <= enough
 		         : promising(lane, NULL))

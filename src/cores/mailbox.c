@@ -68,24 +68,41 @@ static void collect(struct executor *executor)
 				__atomic_fetch_or(&executor->mail.dirty, bit_of(sender), __ATOMIC_SEQ_CST);
 }
 
-/* After something was put where the receiver looks when this bit is set. */
-static void announce(struct mailbox *to, uint64_t bit, struct executor *from)
+/* After something was put where the receiver looks when this bit is set. False: it is asleep. */
+static bool announce(struct executor *receiver, uint64_t bit)
 {
-	struct executor *receiver = to->executor;
-
 	__atomic_fetch_or(&receiver->mail.dirty, bit, __ATOMIC_SEQ_CST);
-	if (likely(!__atomic_load_n(&receiver->mail.asleep, __ATOMIC_SEQ_CST)))
-		return;
-	/* Of all who see it asleep one rings. */
+	return likely(!__atomic_load_n(&receiver->mail.asleep, __ATOMIC_SEQ_CST));
+}
+
+/* Of all who see it asleep one rings, and does so at once: the others count on it. */
+static void ring(struct executor *receiver, struct executor *from)
+{
 	if (__atomic_exchange_n(&receiver->mail.asleep, 0, __ATOMIC_SEQ_CST))
 		executor_ring(receiver, from);
+}
+
+/* Just before a turn, which submits them together. Whoever has no mail by now has been woken, or shares a bit. */
+static void ring_bells(struct executor *executor)
+{
+	const struct mailbox *mailbox = executor->mailbox;
+	uint64_t bells = executor->mail.bells;
+
+	for (executor->mail.bells = 0; bells; bells &= bells - 1)
+		for (unsigned peer = (unsigned)__builtin_ctzll(bells); peer < mailbox->peers; peer += CORE_BITS) {
+			struct executor *receiver = mailbox->group->members[peer]->executor;
+
+			if (__atomic_load_n(&receiver->mail.dirty, __ATOMIC_RELAXED))
+				ring(receiver, executor);
+		}
 }
 
 static bool push(struct mailbox *from, struct mailbox *to, struct message *message)
 {
 	if (!spsc_push(&to->incoming[from->core], message))
 		return false;
-	announce(to, bit_of(from->core), from->executor);
+	if (unlikely(!announce(to->executor, bit_of(from->core))))
+		from->executor->mail.bells |= bit_of(to->core);
 	return true;
 }
 
@@ -162,6 +179,7 @@ int mailbox_open(struct mailbox *mailbox, struct executor *executor, struct mail
 	executor->mailbox = mailbox;
 	executor->mail.collect = collect;
 	executor->mail.push_waiting = push_waiting;
+	executor->mail.ring_bells = ring_bells;
 	executor->mail.expected = peers - 1;
 	executor->hold = true;
 	group->members[core] = mailbox;
@@ -237,7 +255,8 @@ void mailbox_drop(struct mailbox *to, struct message *message)
 	}
 	/* Not by way of a ring of this thread's own, should it have one: it may be that of another run, or the thread may block
 	 * before its next turn. */
-	announce(to, UINT64_C(1) << INBOX_BIT, NULL);
+	if (!announce(to->executor, UINT64_C(1) << INBOX_BIT))
+		ring(to->executor, NULL);
 }
 
 void mailbox_drop_awaited(struct mailbox *to, struct message *message)

@@ -3,7 +3,9 @@
  * message is a record that the sender keeps until it is delivered: nothing is copied or allocated, sending never fails.
  *
  * Who sleeps is woken: the receiver says `asleep`, then looks at `dirty`, then sleeps; a sender pushes, sets `dirty`,
- * then looks at `asleep`. Whichever order these four take, one of the two sees the other (tools/model/sleep.pml).
+ * then looks at `asleep`. Whichever order these four take, one of the two sees the other (tools/model/sleep.pml). A sender
+ * of the group wakes in its next turn, with whatever else that submits; until then the receiver is still said to be asleep,
+ * for others to wake.
  * Relies on executor, spsc. Keeps: messages of one pair arrive in order; each is delivered once, by the loop of the
  * receiver, never in a fiber. */
 #ifndef TORC_SRC_MAILBOX_H

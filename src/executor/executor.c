@@ -161,6 +161,13 @@ static bool mail_waits(const struct executor *executor)
 	       (executor->mail.unsent > 0 && !patient(executor));
 }
 
+static inline void turn(struct executor *executor, bool wait, int64_t no_later)
+{
+	if (unlikely(executor->mail.bells))
+		executor->mail.ring_bells(executor);
+	reactor_turn(&executor->reactor, wait, no_later);
+}
+
 /* Look for work without sleeping. True: there is some, or a deadline has come. */
 static bool spin(struct executor *executor)
 {
@@ -193,7 +200,7 @@ static void sleep_on_ring(struct executor *executor, int64_t no_later)
 	/* Say so, then look: who sends says so, then looks (tools/model/sleep.pml). */
 	__atomic_store_n(&executor->mail.asleep, 1, __ATOMIC_SEQ_CST);
 	wait = !mail_waits(executor);
-	reactor_turn(&executor->reactor, wait, no_later);
+	turn(executor, wait, no_later);
 	__atomic_store_n(&executor->mail.asleep, 0, __ATOMIC_RELAXED);
 }
 
@@ -215,12 +222,12 @@ static void idle(struct executor *executor)
 	see_whether_stuck(executor);
 	if (executor->spin_ns > 0 && !patient(executor)) {
 		/* What was submitted must be on its way before anything can come of it. */
-		reactor_turn(&executor->reactor, false, INT64_MAX);
+		turn(executor, false, INT64_MAX);
 		if (heap_first(&executor->manager.heap))
 			return;
 		if (spin(executor)) {
 			if (!mail_waits(executor)) /* else it is mail that is waited for, most probably */
-				reactor_turn(&executor->reactor, false, INT64_MAX);
+				turn(executor, false, INT64_MAX);
 			return;
 		}
 	}
@@ -377,12 +384,12 @@ void executor_loop(struct executor *executor)
 			continue;
 		}
 		if (unlikely(owes_turn)) /* mail came, which is no reason for timers and I/O to wait */
-			reactor_turn(&executor->reactor, false, INT64_MAX);
+			turn(executor, false, INT64_MAX);
 		run_pass(executor);
 		/* With nothing else to run, what was submitted goes with the call that waits: one instead of two. */
 		owes_turn = executor->queue->count == 0 && !heap_first(&executor->manager.heap);
 		if (!owes_turn)
-			reactor_turn(&executor->reactor, false, INT64_MAX);
+			turn(executor, false, INT64_MAX);
 		settle_queue(executor);
 	}
 	drain(&executor->reactor);

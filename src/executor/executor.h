@@ -30,9 +30,11 @@ struct executor_mail {
 	_Alignas(CACHE_LINE) unsigned asleep;
 	_Alignas(CACHE_LINE) unsigned unsent; /* ours, waiting for room elsewhere */
 	unsigned in_vain;                     /* how often in a row no room was found for any of these */
+	uint64_t bells;                       /* who is to be woken, by the next turn: bits as in its dirty word */
 	unsigned expected; /* reasons for which something may come: peers, remotes, jobs; 0: a deadlock is one */
 	void (*collect)(struct executor *executor);
 	void (*push_waiting)(struct executor *executor);
+	void (*ring_bells)(struct executor *executor);
 };
 
 /* For the watchdog (cores/watchdog), which the floor above hands down; nothing is asked of a switch but `running`. */
@@ -131,7 +133,7 @@ static inline bool executor_undisturbed(const struct executor *executor)
 {
 	return executor->queue->count > 0 && executor->manager.accounts == 1 && !executor->cut &&
 	       !__atomic_load_n(&executor->mail.dirty, __ATOMIC_RELAXED) && executor->mail.unsent == 0 &&
-	       reactor_quiet(&executor->reactor);
+	       executor->mail.bells == 0 && reactor_quiet(&executor->reactor);
 }
 
 static inline struct fiber *executor_next(struct executor *executor)

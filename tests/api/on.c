@@ -994,6 +994,34 @@ EVERY_WAY(a_call_through_a_remote_wakes_another_core)
 	torc_remote_free(remote);
 }
 
+static int do_nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* A post wakes nobody before its sender has a turn, and keeps nobody else from it: here its sender, which blocks. */
+static int post_and_release(void *arg)
+{
+	if (torc_core() == 1)
+		return sleep_until_released(arg);
+	while (!open_now)
+		MUST(torc_sleep(TORC_MS) == 0);
+	MUST(torc_sleep(SOON) == 0);
+	MUST(torc_post_sized(1, do_nothing, NULL, 0) == 0);
+	MUST(torc_remote_call(remote, wait_for_release, arg) == 0);
+	return 0;
+}
+
+EVERY_WAY(a_post_that_is_not_yet_on_its_way_keeps_no_call_from_waking)
+{
+	struct torc_scope *scope;
+
+	open_now = false;
+	on_cores(2, spin, post_and_release, &scope, 0);
+	torc_remote_free(remote);
+}
+
 static void *run_who_sleeps(void *arg)
 {
 	MUST(torc_run(NULL, sleep_until_released, arg) == 0);

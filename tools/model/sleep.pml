@@ -1,12 +1,14 @@
 /* sleep.pml - who sleeps is woken: the protocol of src/cores/mailbox.c and src/executor/executor.c, for Spin.
  *
- * Two cores of the group send through their rings, a thread that is no executor drops something into the inbox, and one
- * executor receives. `dirty` has a bit for each of them. Properties: each message is delivered (ltl all_delivered, under weak fairness), and nobody is stuck
- * (no invalid end state, which is what a lost wake-up is).
+ * Two cores of the group send through their rings, and wake the receiver in a turn that comes later; a thread that is no
+ * executor drops something into the inbox, and wakes it at once; and one executor receives. `dirty` has a bit for each of
+ * them. Properties: each message is delivered (ltl all_delivered, under weak fairness), and nobody is stuck (no invalid
+ * end state, which is what a lost wake-up is).
  *
  * Atomics are those of x86-TSO: a plain store to `dirty` or `asleep` waits in its thread's store buffer, from where the
  * memory process takes it whenever it likes; an atomic exchange, and a seq_cst store, empties the buffer first.
- * The rings are counters: that they work is the matter of base/spsc.h.
+ * The rings are counters: that they work is the matter of base/spsc.h. One core may compute before its turn until the
+ * thread's message has been delivered, which must not depend on it.
  *
  * tools/model/run checks it as it stands, and with one of these defined, each of which must be found wrong:
  *	SLEEPER_LOOKS_FIRST      the receiver looks at `dirty`, then says `asleep`
@@ -17,17 +19,19 @@
  *	CLEAR_AFTER_LOOKING      the receiver empties the rings, then clears `dirty`
  *	CLEAR_BESIDE_LOOKING     the receiver reads `dirty`, then clears it, instead of exchanging it
  *	LAP_FORGETS              the receiver stops after a lap and does not remember that there may be more
- *	BELL_IS_LOST             the bell wakes only who sleeps already */
+ *	BELL_IS_LOST             the bell wakes only who sleeps already
+ *	BELL_IS_PROMISED         a core takes `asleep` back when it sends, and rings in its turn */
 
 #ifndef MESSAGES
-#define MESSAGES 2 /* of each core */
+#define MESSAGES 2 /* of the first core, which has its turns when it likes; the other one sends one, and has one at once */
 #endif
 #define CORES    2
 #define FOREIGN  CORES /* the thread that drops one message into the inbox */
-#define TOTAL    (CORES * MESSAGES + 1)
+#define TOTAL    (MESSAGES + 2)
 
 byte ring[CORES]; /* messages in the ring of each sender */
 byte inbox;
+bool heard; /* what was in it was delivered */
 byte dirty; /* a bit of each sender */
 bool asleep;
 bool bell; /* a completion in the receiver's ring: it stays until the receiver takes it */
@@ -82,23 +86,63 @@ inline set_dirty(i)
 #endif
 }
 
+inline take_asleep(i)
+{
+	atomic { fence_sender(i); saw = asleep; asleep = false }
+}
+
+/* mailbox_drop: at once; push: a core notes it for its turn */
 inline look_at_asleep(i)
 {
 	saw = asleep;
 	if
 	:: !saw -> skip
-	:: saw ->
-		atomic { fence_sender(i); saw = asleep; asleep = false };
+	:: saw && i == FOREIGN ->
+		take_asleep(i);
 		if
 		:: saw -> ring_bell()
 		:: else -> skip
 		fi
+	:: saw && i != FOREIGN ->
+#ifdef BELL_IS_PROMISED
+		take_asleep(i);
+		bells = bells || saw
+#else
+		bells = true
+#endif
+	fi
+}
+
+/* ring_bells, and the turn */
+inline turn(i)
+{
+	if
+	:: bells ->
+		bells = false;
+		if
+		:: skip
+		:: i == 0 -> heard /* it computes until then */
+		fi;
+#ifdef BELL_IS_PROMISED
+		ring_bell()
+#else
+		if
+		:: dirty != 0 ->
+			take_asleep(i);
+			if
+			:: saw -> ring_bell()
+			:: else -> skip
+			fi
+		:: else -> skip
+		fi
+#endif
+	:: else -> skip
 	fi
 }
 
 proctype sender(byte i; byte count)
 {
-	bool saw;
+	bool saw, bells;
 
 	do
 	:: count == 0 -> break
@@ -115,7 +159,13 @@ proctype sender(byte i; byte count)
 #else
 		push(i); set_dirty(i); look_at_asleep(i)
 #endif
-	od
+		;
+		if
+		:: turn(i)
+		:: i == 0 -> skip
+		fi
+	od;
+	turn(i)
 }
 
 inline take_dirty()
@@ -148,7 +198,7 @@ inline collect()
 	take_dirty();
 	if
 	:: taken & (1 << FOREIGN) ->
-		atomic { fence_receiver(); delivered = delivered + inbox; inbox = 0 }
+		atomic { fence_receiver(); delivered = delivered + inbox; heard = heard || inbox > 0; inbox = 0 }
 	:: else -> skip
 	fi;
 	look_at_ring(0);
@@ -210,7 +260,7 @@ init {
 		fi;
 		run receiver();
 		run sender(0, MESSAGES);
-		run sender(1, MESSAGES);
+		run sender(1, 1);
 		run sender(FOREIGN, 1)
 	}
 }
