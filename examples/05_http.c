@@ -68,8 +68,15 @@ static int answer(struct torc_stream *peer, const struct request *request)
 	int body_len = snprintf(body, sizeof body, "%s %.*s\n", http_method_str(request->parser.method),
 	                        (int)request->path_len, request->path);
 	int head_len = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", body_len);
+	struct iovec pieces[] = { { head, (size_t)head_len }, { body, (size_t)body_len } };
 
-	return torc_stream_writev(peer, (struct iovec[]){ { head, (size_t)head_len }, { body, (size_t)body_len } }, 2);
+	return torc_stream_writev(peer, pieces, request->parser.method == HTTP_HEAD ? 1 : 2);
+}
+
+static int refuse(struct torc_stream *peer)
+{
+	TORC_SCOPE(patience, .deadline = torc_in(10 * TORC_SEC));
+	return torc_stream_write(peer, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", 47);
 }
 
 static int serve(void *arg)
@@ -84,7 +91,7 @@ static int serve(void *arg)
 		if ((r = answer(peer, &request)) < 0 || !http_should_keep_alive(&request.parser))
 			break;
 	if (r == -EBADMSG)
-		r = torc_stream_write(peer, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", 47);
+		r = refuse(peer);
 	torc_stream_close(peer);
 	return 0; /* what a client does wrong is no failure of the server */
 }

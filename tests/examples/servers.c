@@ -37,9 +37,11 @@ TEST(echo_says_why_it_cannot_listen)
 
 static const char requests[] = "GET /one HTTP/1.1\r\nHost: here\r\n\r\n"
 			       "POST /two?x=1 HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nbytes"
+			       "HEAD /none HTTP/1.1\r\nHost: here\r\n\r\n"
 			       "GET /three HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
 static const char answers[] = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nGET /one\n"
 			      "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nPOST /two?x=1\n"
+			      "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n"
 			      "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nGET /three\n";
 
 TEST(http_answers_requests_in_a_row_in_pieces_and_refuses_nonsense)
