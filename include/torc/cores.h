@@ -44,7 +44,8 @@ TORC_API unsigned torc_core_count(void) TORC_LOCAL;
 TORC_API unsigned torc_core_of(uint64_t key) TORC_LOCAL;
 
 /* Run fn(arg) as a fiber of another core (or of this one) and return what it returns. The caller is parked meanwhile, so
- * the argument may lie on its stack. If the caller is cancelled so is the call, and its end is awaited all the same.
+ * the argument may lie on its stack. If the caller is cancelled so is the call, and its end is awaited all the same. Nothing
+ * else cancels it: under a shield (scope.h) it goes on, and may begin, when the cores are told to stop.
  * Also returns -EINVAL for a core that does not exist; -ENOMEM where no stack is to be had there; -ECANCELED, -ETIME. */
 TORC_API int torc_on(unsigned core, torc_fn *fn, void *arg) TORC_PARKS TORC_MUST;
 

@@ -41,13 +41,14 @@ static void send_back(struct executor *executor, struct remote_call *call, struc
 
 static int run_call(void *arg)
 {
-	static const struct torc_scope_options plain = { .size = sizeof plain };
+	/* Its caller cancels it, and nobody else: who cleans up under a shield while all cores stop may need it. */
+	static const struct torc_scope_options callers = { .size = sizeof callers, .shield = true };
 	struct remote_call *call = arg;
 	struct executor *executor = executor_self;
 	struct fiber *fiber = executor->running;
 	struct scope scope;
 
-	scope_init(&scope, executor, fiber, fiber->scope, &plain);
+	scope_init(&scope, executor, fiber, fiber->scope, &callers);
 	fiber->scope = &scope;
 	call->scope = &scope;
 	if (call->cancelled)

@@ -363,6 +363,35 @@ EVERY_WAY(a_deadline_of_the_caller_ends_the_call)
 	on_cores(2, spin, expire, NULL, 0);
 }
 
+static int sleep_soon(void *arg)
+{
+	(void)arg;
+	return torc_sleep(SOON);
+}
+
+/* All cores are cancelled, and a fiber of one asks others to help it to clean up. */
+static int clean_up_elsewhere(void *arg)
+{
+	(void)arg;
+	if (torc_core() == 1)
+		return -EIO;
+	MUST(torc_sleep(FOREVER) == -ECANCELED);
+	MUST(torc_on(1, sleep_soon, NULL) == -ECANCELED);
+	{
+		TORC_SCOPE(shield, .shield = true, .deadline = torc_in(FOREVER));
+		MUST(torc_on(1, sleep_soon, NULL) == 0);
+		MUST(torc_on(0, sleep_soon, NULL) == 0);
+		torc_scope_cancel(shield);
+		MUST(torc_on(1, sleep_soon, NULL) == -ECANCELED);
+	}
+	return 0;
+}
+
+EVERY_WAY(under_a_shield_a_call_goes_on_while_its_core_stops)
+{
+	on_cores(2, spin, clean_up_elsewhere, NULL, -EIO);
+}
+
 /* The argument lies in a frame that is gone, and written over, as soon as the call is back. */
 static __attribute__((noinline)) void call_from_a_frame(int i)
 {
