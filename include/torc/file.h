@@ -137,7 +137,8 @@ TORC_API int torc_file_stat(struct torc_file *file, struct torc_file_info *stat)
 
 /* Have all that was written, and what is needed to find it again, on the device (fsync(2)); datasync leaves out times and
  * such. Returns 0; -EIO, -ENOSPC, -EDQUOT: something that was written since the last call is lost, and no later call says so
- * again. It is the only call that tells of a device that fails after a write has returned. */
+ * again. It is the only call that tells of a device that fails after a write has returned. -EIO, too, if one page was written
+ * through the cache and, by a direct file, past it at the same time: which of them holds is undefined. */
 TORC_API int torc_file_sync(struct torc_file *file) TORC_PARKS TORC_MUST;
 TORC_API int torc_file_datasync(struct torc_file *file) TORC_PARKS TORC_MUST;
 
