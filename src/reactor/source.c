@@ -10,7 +10,7 @@ const char *const source_type_names[] = {
 	[SOURCE_CLOSE] = "close",
 	[SOURCE_OPEN] = "open",
 	[SOURCE_FILE] = "file",
-	[SOURCE_FUTEX] = "futex",
+	[SOURCE_FUTEX] = "a shared event",
 	[SOURCE_TIMEOUT] = "a time of day",
 	[SOURCE_CHILD] = "a child's end",
 };

@@ -135,6 +135,26 @@ TEST_IN_FIBER(a_fiber_wakes_threads_and_fibers_though_it_resets_at_once)
 		ck_assert_int_eq(end_of(threads[i]), 0);
 }
 
+static void count_those_who_wait(const struct torc_fiber_info *info, void *arg)
+{
+	if (info->waits_for && strcmp(info->waits_for, "a shared event") == 0)
+		++*(int *)arg;
+}
+
+TEST_IN_FIBER(diagnoses_call_it_by_its_name)
+{
+	struct torc_shared_event event = { 0 };
+	struct caller waits;
+	int count = 0;
+
+	TORC_SCOPE(scope);
+	start_call(scope, &waits, wait_for, &event);
+	torc_fiber_each(count_those_who_wait, &count);
+	ck_assert_int_eq(count, 1);
+	torc_shared_event_set(&event);
+	ck_assert_int_eq(torc_scope_join(scope), 0);
+}
+
 TEST_IN_FIBER(cancelled_while_parked)
 {
 	struct torc_shared_event event = { 0 };
