@@ -31,7 +31,8 @@ struct torc_run_options {
  * Also returns: -EBUSY inside a run on the same thread; -EINVAL for an option out of range; -ENOMEM; and where the
  * kernel refuses io_uring its error (-ENOSYS, -EPERM, -ENOMEM), after a line on stderr that says cause and cure.
  * Panics when every fiber is parked and nothing is under way that could wake one. The first run of a process installs
- * handlers of SIGSEGV and SIGBUS, which stay, as the library does after a dlclose(3): they explain a stack overflow and pass everything on. */
+ * handlers of SIGSEGV and SIGBUS, which stay, as the library does after a dlclose(3): they explain a stack overflow and
+ * pass everything on. */
 TORC_API int torc_run(const struct torc_run_options *options, torc_fn *fn, void *arg) TORC_ANYWHERE TORC_MUST;
 
 /* What an executor has done since it began, and what it has now. */
