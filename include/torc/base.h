@@ -1,7 +1,8 @@
 /* base.h - words that every other header uses: where a call is legal, how failure is told, the one shape of
  * code that torc runs.
  *
- * Failure is a return value: >= 0 is success, -errno is failure; errno itself is neither read nor set.
+ * Failure is a return value: >= 0 is success, -errno is failure. errno itself says nothing: a call may leave
+ * anything in it.
  *   -ECANCELED  the scope that the caller is in was cancelled        (scope.h)
  *   -ETIME      the deadline of a scope that the caller is in passed  (scope.h)
  *   -EBADF      the handle is empty, or was closed under the caller
