@@ -8,7 +8,7 @@
 
 TORC_BEGIN
 
-/* Which CPUs the executors get, of those that .cpus names or, without it, those that the process may use. */
+/* Which CPUs the executors get, of those that .cpus names or, without it, those that the calling thread may use. */
 enum torc_placement {
 	TORC_UNBOUND, /* none of their own: the scheduler of the kernel moves them                          */
 	TORC_FENCED,  /* each may run on any CPU of the set, and on no other                                */
@@ -22,7 +22,7 @@ struct torc_cores_options {
 	unsigned count;                     /* executors, at most 256; 0: one for each CPU of the set              */
 	enum torc_placement placement;      /* default TORC_UNBOUND                                                */
 	const char *cpus;                   /* "0-3,8": numbers and ranges as in cpuset(7); NULL or "all": what the
-	                                  process may use                                                     */
+	                                  calling thread may use                                              */
 	bool stop_on_signals;               /* SIGINT and SIGTERM cancel every core's root scope                   */
 	int *results;                       /* NULL, or room for `count` results, in order of cores                */
 	const struct torc_run_options *run; /* of each executor; NULL: defaults                               */
