@@ -8,7 +8,8 @@
  *   -EBADF      the handle is empty, or was closed under the caller
  *   -ENODATA    the peer ended in the middle of an exact read
  *   -ETIMEDOUT  TCP's own time-out, never torc's
- * -EINTR and -EAGAIN never reach the caller. Out-parameters are set on success only.
+ * -EINTR and -EAGAIN never reach the caller, but for -EAGAIN of TORC_RW_NOWAIT (file.h). Out-parameters are set on success
+ * only.
  *
  * Misuse - the wrong thread, a parking call outside a fiber, a scope left out of order - is no failure but a
  * defect: it ends the process with a line that names the function and the rule. */

@@ -28,8 +28,9 @@ struct torc_run_options {
 
 /* Run fn(arg) as the first fiber of a new executor on this thread, and return what it returns once it and all that
  * it spawned have ended. May be called again afterwards, and on other threads at the same time.
- * Also returns: -EBUSY inside a run on the same thread; -EINVAL for an option out of range; -ENOMEM; and where the
- * kernel refuses io_uring its error (-ENOSYS, -EPERM, -ENOMEM), after a line on stderr that says cause and cure.
+ * Also returns: -EBUSY inside a run on the same thread; -EINVAL for an option out of range; -ENOMEM; -EMFILE,
+ * -ENFILE; and where the kernel refuses io_uring its error (-ENOSYS, -EPERM, -EACCES, -ENOMEM), after a line on stderr that
+ * says cause and cure.
  * Panics when every fiber is parked and nothing is under way that could wake one. The first run of a process installs
  * handlers of SIGSEGV and SIGBUS, which stay, as the library does after a dlclose(3): they explain a stack overflow and
  * pass everything on. */

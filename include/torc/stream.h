@@ -43,7 +43,7 @@ TORC_API int torc_listener_wrap(struct torc_listener *listener, int fd) TORC_ANY
  * Connections that were aborted before they could be taken are passed over. */
 TORC_API int torc_listener_accept(struct torc_listener *listener, struct torc_stream *peer) TORC_PARKS TORC_MUST;
 
-/* The address that it listens on: how to learn the port after asking for port 0 (getsockname(2)). */
+/* The address that it listens on: how to learn the port after asking for port 0 (getsockname(2)). Returns 0; -EBADF. */
 TORC_API int torc_listener_addr(const struct torc_listener *listener, struct torc_addr *addr) TORC_ANYWHERE;
 
 /* Stop listening. Fibers parked in accept are woken with -EBADF; connections not yet taken are closed. Harmless on an
@@ -74,7 +74,8 @@ enum torc_shutdown { TORC_SHUTDOWN_READ, TORC_SHUTDOWN_WRITE, TORC_SHUTDOWN_BOTH
 /* End one direction or both (shutdown(2)); writing ended, the peer reads 0. Returns 0; -ENOTCONN, -ENOTSOCK. */
 TORC_API int torc_stream_shutdown(struct torc_stream *stream, enum torc_shutdown how) TORC_LOCAL;
 
-/* This side's address, and the other's (getsockname(2), getpeername(2)). */
+/* This side's address, and the other's (getsockname(2), getpeername(2)). Returns 0; -EBADF, -ENOTSOCK,
+ * -ENOTCONN. One that is no IP address has no text: torc_addr_format says -EAFNOSUPPORT. */
 TORC_API int torc_stream_local_addr(const struct torc_stream *stream, struct torc_addr *addr) TORC_ANYWHERE;
 TORC_API int torc_stream_peer_addr(const struct torc_stream *stream, struct torc_addr *addr) TORC_ANYWHERE;
 

@@ -18,18 +18,20 @@ struct torc_listen_options {
 
 /* Listen on an address as addr.h describes; port 0: any free one. SO_REUSEADDR is set. Every address of this host, ":80",
  * is every IPv4 address where the kernel has no IPv6.
- * Returns 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EAFNOSUPPORT; what torc_addr_parse returns; -EINVAL for an option out of range. */
+ * Returns 0; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, -EAFNOSUPPORT, -EMFILE, -ENFILE, -ENOMEM; what torc_addr_parse returns;
+ * -EINVAL for an option out of range or an address that is empty. */
 TORC_API int torc_tcp_listen(struct torc_listener *listener, const char *address,
                              const struct torc_listen_options *options) TORC_ANYWHERE TORC_MUST;
 TORC_API int torc_tcp_listen_on(struct torc_listener *listener, const struct torc_addr *addr,
                                 const struct torc_listen_options *options) TORC_ANYWHERE TORC_MUST;
 
 /* Connect. Returns 0; -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -ETIMEDOUT (TCP gave up), -EAFNOSUPPORT, -EMFILE …; what
- * torc_addr_parse returns. */
+ * torc_addr_parse returns; -EINVAL for an address that is empty. */
 TORC_API int torc_tcp_connect(struct torc_stream *stream, const char *address) TORC_PARKS TORC_MUST;
 TORC_API int torc_tcp_connect_to(struct torc_stream *stream, const struct torc_addr *addr) TORC_PARKS TORC_MUST;
 
-/* Options of a connection. Each returns 0 or -errno of setsockopt(2).
+/* Options of a connection. Each returns 0; -EBADF, -ENOTSOCK, or another -errno of setsockopt(2); -EINVAL for what is out
+ * of range.
  *   nodelay       send small writes at once instead of gathering them (TCP_NODELAY)
  *   keepalive     probe an idle peer every `idle`, rounded up to whole seconds (at most 32,767); 0: never (SO_KEEPALIVE,
  *                 TCP_KEEPIDLE, TCP_KEEPINTVL)
